@@ -1,0 +1,114 @@
+//! The command line of `saturation`.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use plimsoll_experiment::{MatrixError, MatrixSource, RunOptions};
+use plimsoll_records::Tool;
+use plimsoll_report::ReportInput;
+
+/// The matrix of a run without arguments: the embedded simulator.
+const SIMULATOR: (&str, &str) =
+    ("matrices/saturation.toml", include_str!("../../../matrices/saturation.toml"));
+/// The matrix of a run with a URL alone: a pilot finds the ladder.
+const ATTACH: (&str, &str) =
+    ("matrices/attach.toml", include_str!("../../../matrices/attach.toml"));
+
+/// Measures how much load an LLM inference server sustains, and says whether the measurement can
+/// be believed.
+///
+/// Without arguments it measures the embedded simulator; with --url a real server, whose ladder of
+/// rates a short pilot finds; with MATRIX whatever the matrix asks for.
+#[derive(Debug, Parser)]
+#[command(
+    name = "saturation",
+    version,
+    after_help = "Exit codes: 0 the measurement is valid or qualified, 1 the tool failed, 2 usage or matrix, \
+                  3 the measurement is invalid, 4 the target was unreachable or lost, 130 interrupted."
+)]
+pub(crate) struct Cli {
+    /// The matrix, a TOML file; see matrices/ for examples.
+    matrix: Option<PathBuf>,
+    /// Measures the server at this base URL instead of the matrix's own [server].
+    #[arg(long)]
+    url: Option<String>,
+    /// The model's name; the server's first one by default.
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// The environment variable that holds the API key.
+    #[arg(long, value_name = "VAR")]
+    api_key_env: Option<String>,
+    /// Where the results folder is made.
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    results: PathBuf,
+    /// Overrides a value of the matrix, like --set load.rates=[5,10] (repeatable).
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    set: Vec<String>,
+    /// Shows no progress.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    /// Prints one JSON object on standard output, last; everything else goes to standard error.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Cli {
+    /// The matrix with the command line's overrides.
+    pub(crate) fn matrix(&self) -> Result<MatrixSource, MatrixError> {
+        let mut source = match &self.matrix {
+            Some(file) => MatrixSource::read(file)?,
+            None => {
+                let (name, text) = if self.url.is_some() { ATTACH } else { SIMULATOR };
+                MatrixSource::new(Path::new(name), text.to_owned())
+            }
+        };
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        if let Some(url) = &self.url {
+            source.set("server.launch=\"attach\"");
+            source.set(format!("server.url={}", quoted(url)));
+        }
+        if let Some(model) = &self.model {
+            source.set(format!("server.model={}", quoted(model)));
+        }
+        if let Some(variable) = &self.api_key_env {
+            source.set(format!("server.api-key-env={}", quoted(variable)));
+        }
+        for assignment in &self.set {
+            source.set(assignment);
+        }
+        Ok(source)
+    }
+
+    /// Where the results go, and who wrote them.
+    pub(crate) fn options(&self) -> RunOptions {
+        RunOptions {
+            results: self.results.clone(),
+            tool: Tool {
+                name: "saturation".to_owned(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                commit: option_env!("PLIMSOLL_COMMIT").map(str::to_owned),
+            },
+        }
+    }
+
+    /// Prints the result: as a table, or as one JSON object after it.
+    pub(crate) fn show(&self, input: &ReportInput<'_>) -> std::io::Result<()> {
+        if self.json {
+            // The table is for people; a program that reads standard output gets the object alone.
+            if !self.quiet {
+                let colour =
+                    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+                write!(std::io::stderr(), "{}", plimsoll_report::terminal(input, width(), colour))?;
+            }
+            return writeln!(std::io::stdout(), "{}", plimsoll_report::json(input));
+        }
+        let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        write!(std::io::stdout(), "{}", plimsoll_report::terminal(input, width(), colour))
+    }
+}
+
+/// Columns to write in: the terminal's own as the shell exports them, else 100.
+fn width() -> usize {
+    std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(100)
+}

@@ -1,0 +1,320 @@
+//! The binary as its users run it: exit codes, what goes to which stream, what is left on disk.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use plimsoll_records::{ResultsFolder, RunStatus, read_point};
+use serde_json::Value;
+
+/// A quick experiment on the simulator's small model: two points of a second and a half.
+const QUICK: &str = r#"
+[experiment]
+kind = "saturation"
+seed = 11
+[server]
+model = "tiny"
+settings = { max-num-seqs = 4 }
+[workload]
+input-tokens = 64
+output-tokens = 32
+[load]
+rates = [20, 200]
+window = { warm-up = "300ms", measure = "1200ms", drain-limit = "5s" }
+"#;
+
+fn saturation(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_saturation"));
+    command.current_dir(folder).env_remove("PLIMSOLL_LOG").stdin(Stdio::null());
+    command
+}
+
+fn matrix(folder: &Path, text: &str) -> PathBuf {
+    let file = folder.join("matrix.toml");
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The one folder under `results/`.
+fn results(folder: &Path) -> PathBuf {
+    let mut runs = std::fs::read_dir(folder.join("results")).unwrap();
+    let run = runs.next().unwrap().unwrap().path();
+    assert!(runs.next().is_none(), "one run, one folder");
+    run
+}
+
+#[test]
+fn a_run_on_the_simulator_ends_with_an_object_and_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = matrix(folder.path(), QUICK);
+    let output = saturation(folder.path()).arg(&file).args(["--json", "--quiet"]).output().unwrap();
+    // A busy machine may make the client late, and then the tool must say so: 0 and 3 both are runs.
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{}", stderr(&output));
+
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text.lines().count(), 1, "standard output has the object alone");
+    let object: Value = serde_json::from_str(&text).unwrap();
+    assert!(["valid", "qualified", "invalid"].contains(&object["verdict"].as_str().unwrap()));
+    let points = object["points"].as_array().unwrap();
+    assert_eq!(points.len(), 2);
+    assert_eq!(points[0]["rate_per_s"], 20.0);
+    assert!(points[0]["ttft_ms"].get("p50").is_some() && points[0]["ttft_ms"].get("p99").is_some());
+    for finding in object["findings"].as_array().unwrap() {
+        for key in ["code", "severity", "point", "message"] {
+            assert!(finding.get(key).is_some(), "{finding}");
+        }
+    }
+
+    let run = PathBuf::from(object["results"].as_str().unwrap());
+    let run = if run.is_absolute() { run } else { folder.path().join(run) };
+    for file in ["manifest.json", "summary.parquet", "findings.json", "report.html", "report.md"] {
+        assert!(run.join(file).is_file(), "{file}");
+    }
+    assert!(std::fs::read_dir(run.join("figs")).unwrap().count() >= 3);
+    let opened = ResultsFolder::open(&run).unwrap();
+    let manifest = opened.manifest().unwrap();
+    assert_eq!((manifest.status, manifest.seed), (RunStatus::Complete, 11));
+    for point in &manifest.points {
+        let rows = read_point(&opened.point(point).unwrap()).unwrap();
+        assert!(rows.complete && !rows.rows.is_empty(), "{point}");
+        assert!(run.join("points").join(point).join("point.json").is_file());
+    }
+}
+
+#[test]
+fn a_wrong_matrix_exits_with_2_and_names_the_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = matrix(folder.path(), &QUICK.replace("rates =", "rate ="));
+    let output = saturation(folder.path()).arg(&file).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let error = stderr(&output);
+    assert!(error.contains("matrix.toml:12: unknown field `rate`"), "{error}");
+    assert!(error.contains("did you mean `rates`?"), "{error}");
+    assert!(!folder.path().join("results").exists(), "nothing was started");
+}
+
+#[test]
+fn wrong_values_exit_with_2_before_anything_is_started() {
+    let folder = tempfile::tempdir().unwrap();
+    matrix(folder.path(), QUICK);
+    for (arguments, word) in [
+        (&["nowhere.toml"][..], "nowhere.toml: cannot read"),
+        (&["matrix.toml", "--set", "load.rates=[-5]"], "above zero"),
+        (&["matrix.toml", "--set", "load.window.measure=7"], "unit is missing"),
+        (
+            &[
+                "matrix.toml",
+                "--set",
+                "workload.prompts=\"missing.jsonl\"",
+                "--set",
+                "workload.input-tokens=[]",
+            ],
+            "",
+        ),
+        (&["matrix.toml", "--set", "server.settings.max-num-seqz=4"], "max-num-seqs"),
+        (&["matrix.toml", "--set", "server.model=unheard-of"], "unheard-of"),
+        (&["matrix.toml", "--set", "workload.input-tokens=9999999"], "context"),
+        (
+            &["matrix.toml", "--api-key-env", "PLIMSOLL_TEST_NO_SUCH_KEY"],
+            "PLIMSOLL_TEST_NO_SUCH_KEY",
+        ),
+        (&["--no-such-flag"], "--no-such-flag"),
+    ] {
+        let output = saturation(folder.path()).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(word), "{arguments:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn an_unreadable_prompt_line_is_named_by_its_number() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("p.jsonl"), "{\"prompt\": \"a\"}\n{\"prompt\": 5}\n")
+        .unwrap();
+    let text = QUICK.replace("input-tokens = 64", "prompts = \"p.jsonl\"");
+    let file = matrix(folder.path(), &text);
+    let output = saturation(folder.path()).arg(&file).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let error = stderr(&output);
+    assert!(error.contains("p.jsonl") && error.contains('2'), "{error}");
+}
+
+/// A server that answers every request with `answer`, raw.
+fn canned(answer: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut head = [0; 4096];
+            let _ = stream.read(&mut head);
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    url
+}
+
+#[test]
+fn a_target_that_is_none_exits_with_4_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let html = canned(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 21\r\nconnection: close\r\n\r\n<html>welcome!</html>",
+    );
+    let other = canned(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 50\r\nconnection: close\r\n\r\n{\"object\":\"list\",\"data\":[{\"id\":\"another-model\"}]}\n",
+    );
+    let locked = canned(
+        "HTTP/1.1 401 Unauthorized\r\ncontent-type: application/json\r\ncontent-length: 33\r\nconnection: close\r\n\r\n{\"error\":{\"message\":\"no entry\"}}\n",
+    );
+    for (url, model, word) in [
+        ("http://127.0.0.1:1", "m", "127.0.0.1:1"),
+        (html.as_str(), "m", "<html>"),
+        (other.as_str(), "mine", "another-model"),
+        (locked.as_str(), "m", "no entry"),
+    ] {
+        let output =
+            saturation(folder.path()).args(["--url", url, "--model", model]).output().unwrap();
+        assert_eq!(output.status.code(), Some(4), "{url}: {}", stderr(&output));
+        assert!(stderr(&output).contains(word), "{url}: {}", stderr(&output));
+    }
+    assert!(!folder.path().join("results").exists(), "no target, no folder");
+}
+
+/// Starts a run of one long point and waits until some of its rows are on file.
+fn long_run(folder: &Path) -> (Child, PathBuf) {
+    let text = QUICK.replace("[20, 200]", "[100]").replace("\"1200ms\"", "\"60s\"");
+    let file = matrix(folder, &text);
+    let mut child =
+        saturation(folder).arg(&file).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let stream = loop {
+        std::thread::sleep(Duration::from_millis(50));
+        if let Some(status) = child.try_wait().unwrap() {
+            let mut text = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+            panic!("the run ended early with {status}: {text}");
+        }
+        let stream = std::fs::read_dir(folder.join("results")).ok().and_then(|mut runs| {
+            let point = runs.next()?.ok()?.path().join("points/rate-100");
+            std::fs::metadata(point.join("requests.arrows"))
+                .ok()
+                .filter(|file| file.len() > 60_000)?;
+            Some(point)
+        });
+        if let Some(point) = stream {
+            break point;
+        }
+    };
+    (child, stream)
+}
+
+#[test]
+fn a_killed_run_leaves_every_row_up_to_the_last_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut child, point) = long_run(folder.path());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!point.join("requests.parquet").exists());
+    let run = ResultsFolder::open(&results(folder.path())).unwrap();
+    assert_eq!(run.manifest().unwrap().status, RunStatus::Running);
+    let rows = read_point(&run.point("rate-100").unwrap()).unwrap();
+    assert!(!rows.complete);
+    assert!(rows.rows.len() > 50, "{}", rows.rows.len());
+    // Requests end nearly in order, so nearly all ids up to the largest are there.
+    let largest = rows.rows.iter().map(|row| row.id).max().unwrap();
+    assert!(rows.rows.len() as u64 + 64 > largest, "{} rows up to {largest}", rows.rows.len());
+    assert!(rows.rows.iter().all(|row| row.outcome.is_ok() && !row.chunks.is_empty()));
+}
+
+#[test]
+fn an_interrupted_run_keeps_what_it_has_and_exits_with_130() {
+    let folder = tempfile::tempdir().unwrap();
+    let (child, point) = long_run(folder.path());
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    assert!(point.join("requests.parquet").is_file() && point.join("point.json").is_file());
+    let run = ResultsFolder::open(&results(folder.path())).unwrap();
+    assert_eq!(run.manifest().unwrap().status, RunStatus::Interrupted);
+    assert!(results(folder.path()).join("report.html").is_file());
+}
+
+#[test]
+fn a_target_that_dies_in_mid_run_exits_with_4_and_loses_no_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let sim = plimsoll_sim::SimServer::start(plimsoll_sim::SimConfig {
+        model: plimsoll_sim::ModelProfile::tiny(),
+        ..plimsoll_sim::SimConfig::default()
+    })
+    .unwrap();
+    let text = QUICK.replace("[20, 200]", "[100]").replace("\"1200ms\"", "\"60s\"").replace(
+        "settings = { max-num-seqs = 4 }",
+        &format!("launch = \"attach\"\nurl = \"{}\"", sim.url()),
+    );
+    let file = matrix(folder.path(), &text);
+    let mut child = saturation(folder.path())
+        .arg(&file)
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    // The first line on standard error is about the calibration; load follows.
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    lines.next().unwrap().unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    drop(sim);
+    assert_eq!(child.wait().unwrap().code(), Some(4));
+    let run = ResultsFolder::open(&results(folder.path())).unwrap();
+    let rows = read_point(&run.point("rate-100").unwrap()).unwrap().rows;
+    let ids: std::collections::BTreeSet<_> = rows.iter().map(|row| row.id).collect();
+    assert_eq!(ids.len(), rows.len(), "no row twice");
+    assert_eq!(ids.last().copied(), Some(rows.len() as u64 - 1), "no row lost");
+    assert!(rows.iter().any(|row| row.outcome.is_ok()));
+    assert!(rows.iter().any(|row| row.outcome.is_failure()));
+}
+
+#[test]
+fn lengths_from_a_real_trace_reach_the_server() {
+    let shared = std::env::var_os("PLIMSOLL_SHARED").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
+        PathBuf::from,
+    );
+    let trace = shared.join("data/azure-llm-2023/AzureLLMInferenceTrace_conv.csv");
+    let Ok(trace) = trace.canonicalize() else {
+        println!("skipped: no Azure conversation trace at {}", trace.display());
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let lengths = |column: &str, max: u32| {
+        format!(
+            "{{ trace = {{ path = {:?}, column = \"{column}\", max = {max} }} }}",
+            trace.to_str().unwrap()
+        )
+    };
+    let text = QUICK
+        .replace("input-tokens = 64", &format!("input-tokens = {}", lengths("ContextTokens", 512)))
+        .replace(
+            "output-tokens = 32",
+            &format!("output-tokens = {}", lengths("GeneratedTokens", 64)),
+        )
+        .replace("[20, 200]", "[30]");
+    let file = matrix(folder.path(), &text);
+    let output = saturation(folder.path()).arg(&file).args(["--json", "-q"]).output().unwrap();
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{}", stderr(&output));
+    let run = ResultsFolder::open(&results(folder.path())).unwrap();
+    let rows = read_point(&run.point("rate-30").unwrap()).unwrap().rows;
+    let ok: Vec<_> = rows.iter().filter(|row| row.outcome.is_ok()).collect();
+    assert!(ok.len() > 10);
+    for row in &ok {
+        assert_eq!(row.prompt_tokens, Some(row.prompt_tokens_planned), "request {}", row.id);
+        assert_eq!(row.output_tokens, Some(row.output_tokens_planned), "request {}", row.id);
+    }
+    let lengths: std::collections::BTreeSet<_> = ok.iter().map(|row| row.prompt_tokens).collect();
+    assert!(lengths.len() > 5, "the trace's lengths vary");
+}

@@ -1,0 +1,123 @@
+//! `no-plateau`: the ladder ended before saturation, or hardly beyond it.
+
+use plimsoll_records::{Finding, FindingCode, OfferedLoad, Severity};
+
+use crate::Group;
+
+use super::finding;
+
+/// How far above the plateau the highest unstable rate must lie for the plateau to be one.
+const ABOVE: f64 = 1.05;
+
+/// Looks at what the group's ladder found: a capacity that is a lower bound, or a plateau that
+/// rests on a rate within 5 % of it, which a weak test may have called unstable by chance.
+pub(super) fn check(group: &Group) -> Option<Finding> {
+    let saturation = &group.saturation;
+    let capacity = saturation.capacity_per_s?;
+    let label = group.label();
+    let of_group = if label.is_empty() { String::new() } else { format!(" ({label})") };
+    let closed = group.points.iter().all(|point| matches!(point.load, OfferedLoad::Closed { .. }));
+    if saturation.lower_bound {
+        let remedy = if closed {
+            let most = group.points.iter().filter_map(concurrency).max().unwrap_or(1);
+            format!("add concurrencies {} and {}", most * 2, most * 4)
+        } else {
+            // Rates above the highest one that was kept up with.
+            let next = |factor: f64| round_up(capacity.value * factor);
+            format!("add rates {}, {} and {} per second", next(1.3), next(1.8), next(2.5))
+        };
+        return Some(finding(
+            FindingCode::NoPlateau,
+            Severity::Warning,
+            format!(
+                "the ladder{of_group} ended before the server was saturated: it sustains at \
+                 least {:.2} req/s",
+                capacity.value
+            ),
+            &[("highest_stable_per_s", capacity.value)],
+            &remedy,
+        ));
+    }
+    let plateau = saturation.plateau_per_s?;
+    let highest = group
+        .points
+        .iter()
+        .filter(|point| !saturation.voided.contains(&point.id) && !point.stability.stable)
+        .filter_map(|point| point.load.rate_per_s())
+        .fold(0.0, f64::max);
+    if closed || highest >= ABOVE * plateau.value {
+        return None;
+    }
+    Some(finding(
+        FindingCode::NoPlateau,
+        Severity::Warning,
+        format!(
+            "the plateau{of_group} rests on {highest:.2} req/s offered, hardly more than the \
+             {:.2} got through",
+            plateau.value
+        ),
+        &[("highest_unstable_per_s", highest), ("plateau_per_s", plateau.value)],
+        &format!("add a rate of {} per second", round_up(plateau.value * 1.3)),
+    ))
+}
+
+/// The concurrency of a closed loop's point.
+fn concurrency(point: &crate::PointSummary) -> Option<u32> {
+    match point.load {
+        OfferedLoad::Closed { concurrency } => Some(concurrency),
+        OfferedLoad::Open { .. } => None,
+    }
+}
+
+/// A rate with two significant digits, not below `rate`.
+fn round_up(rate: f64) -> f64 {
+    let unit = 10_f64.powf(rate.max(1e-9).log10().floor() - 1.0);
+    // The product of a whole number and a power of ten may carry noise in its last digits.
+    ((rate / unit).ceil() * unit * 1e6).round() / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::fixture::{Fixture, MS, delay};
+    use crate::{AuditedPoint, Slo, judge};
+
+    /// What is found for a ladder of rates, of which those from `overloaded_from` on build a queue.
+    fn ladder(rates: &[f64], overloaded_from: f64) -> Option<Finding> {
+        let points = rates.iter().map(|&rate| {
+            let mut fixture = Fixture::with(3, rate, 20.0);
+            if rate >= overloaded_from {
+                for row in &mut fixture.rows {
+                    delay(row, (300.0 * row.intended.as_secs_f64()) as u64 * MS);
+                }
+            }
+            AuditedPoint::of(&fixture.point, &fixture.rows, &Slo::default())
+        });
+        judge(points.collect()).findings.into_iter().find(|f| f.code == FindingCode::NoPlateau)
+    }
+
+    #[test]
+    fn a_ladder_without_saturation_is_found_with_the_next_rates() {
+        let found = ladder(&[20.0, 40.0, 60.0], f64::MAX).unwrap();
+        assert_eq!((found.severity, found.point), (Severity::Warning, None));
+        assert!(
+            found.remedy.starts_with("add rates 7") || found.remedy.starts_with("add rates 8"),
+            "{}",
+            found.remedy
+        );
+    }
+
+    #[test]
+    fn a_ladder_that_saturates_passes() {
+        assert_eq!(ladder(&[20.0, 40.0, 60.0], 60.0), None);
+    }
+
+    #[test]
+    fn rates_are_rounded_up_to_two_digits() {
+        for (rate, rounded) in
+            [(17.3, 18.0), (171.0, 180.0), (0.0312, 0.032), (9.99, 10.0), (40.0, 40.0)]
+        {
+            assert_eq!(round_up(rate), rounded);
+        }
+    }
+}

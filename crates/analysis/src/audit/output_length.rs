@@ -1,0 +1,85 @@
+//! `output-length`: answers are not as long as was asked.
+
+use plimsoll_records::{Finding, FindingCode, Severity};
+
+use super::{Evidence, finding};
+
+/// Share of answers that may have another length.
+const SHARE: f64 = 0.01;
+
+/// Compares the answers' lengths with those asked for, where exact lengths were asked for. Counts
+/// come from usage, or from chunks that the server counted: an uncounted chunk may carry any number
+/// of tokens.
+pub(super) fn check(evidence: &Evidence<'_>) -> Option<Finding> {
+    if !evidence.point.workload.exact_output {
+        return None;
+    }
+    let (mut n, mut other, mut got, mut asked) = (0_u64, 0_u64, 0.0, 0.0);
+    let counted = evidence
+        .ok()
+        .filter(|row| row.output_tokens.is_some() || row.chunks.iter().all(|chunk| chunk.counted));
+    for row in counted {
+        n += 1;
+        other += u64::from(row.output_count() != u64::from(row.output_tokens_planned));
+        got += row.output_count() as f64;
+        asked += f64::from(row.output_tokens_planned);
+    }
+    let share = other as f64 / n.max(1) as f64;
+    if share <= SHARE {
+        return None;
+    }
+    let (got, asked) = (got / n as f64, asked / n as f64);
+    Some(finding(
+        FindingCode::OutputLength,
+        Severity::Warning,
+        format!(
+            "{other} of {n} answers have another length than was asked for: {got:.1} tokens on \
+             average of {asked:.1}"
+        ),
+        &[("other_length_share", share), ("mean_output_tokens", got), ("mean_asked_tokens", asked)],
+        "see that max_tokens and ignore_eos (or min_tokens) reach the server and that prompt and \
+         answer fit its context",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::Fixture;
+    use super::*;
+
+    /// A clean point in which every `nth` answer is two tokens short.
+    fn short(nth: usize) -> Fixture {
+        let mut fixture = Fixture::clean();
+        for row in fixture.rows.iter_mut().step_by(nth) {
+            row.output_tokens = Some(8);
+            row.chunks.truncate(8);
+        }
+        fixture
+    }
+
+    #[test]
+    fn lost_max_tokens_and_early_ends_are_found() {
+        let found = short(1).find(FindingCode::OutputLength).unwrap();
+        assert_eq!(found.numbers["mean_output_tokens"], 8.0);
+        assert!(short(20).find(FindingCode::OutputLength).is_some());
+    }
+
+    #[test]
+    fn a_few_or_unasked_lengths_pass() {
+        assert_eq!(short(200).find(FindingCode::OutputLength), None);
+        let mut free = short(1);
+        free.point.workload.exact_output = false;
+        assert_eq!(free.find(FindingCode::OutputLength), None);
+    }
+
+    #[test]
+    fn uncounted_chunks_without_usage_say_nothing_of_length() {
+        let mut fixture = Fixture::clean();
+        for row in &mut fixture.rows {
+            row.output_tokens = None;
+            row.chunks.truncate(5);
+            row.chunks.iter_mut().for_each(|chunk| chunk.counted = false);
+        }
+        assert_eq!(fixture.find(FindingCode::OutputLength), None);
+    }
+}

@@ -1,0 +1,100 @@
+//! `window-short`: the window is short against the requests, or holds few of them.
+
+use plimsoll_records::{Finding, FindingCode, Severity};
+
+use crate::quantile::rank;
+
+use super::{Evidence, finding};
+
+/// How many p99 end-to-end times a window must hold.
+const SPANS: f64 = 5.0;
+
+/// Requests that a p90 with an interval needs, and a p99 (`quantile::interval_ranks`).
+const FOR_P90: u64 = 36;
+const FOR_P99: u64 = 368;
+
+/// Looks at stable points only, for an unstable one's latency grows with the window. Fewer requests
+/// than a p99 needs are a note, because the p99 is then shown as not known.
+pub(super) fn check(evidence: &Evidence<'_>) -> Option<Finding> {
+    if !evidence.is_stable() {
+        return None;
+    }
+    let seconds = evidence.window.length().as_secs_f64();
+    let mut e2e: Vec<f64> =
+        evidence.ok().map(|row| crate::latency::e2e(row).as_secs_f64()).collect();
+    e2e.sort_by(f64::total_cmp);
+    let ok = e2e.len() as u64;
+    let p99 = if e2e.is_empty() { 0.0 } else { e2e[rank(e2e.len(), 0.99)] };
+    let throughput = ok as f64 / seconds;
+    let numbers = [("window_s", seconds), ("e2e_p99_s", p99), ("ok_requests", ok as f64)];
+    let found = |severity, message: String, remedy: &str| {
+        Some(finding(FindingCode::WindowShort, severity, message, &numbers, remedy))
+    };
+    if seconds < SPANS * p99 {
+        return found(
+            Severity::Warning,
+            format!(
+                "the window of {seconds:.1} s is {:.1} times the p99 of E2E ({p99:.2} s), under 5",
+                seconds / p99
+            ),
+            &format!("measure for {:.0} s or longer", (SPANS * p99).ceil()),
+        );
+    }
+    if ok < FOR_P90 {
+        return found(
+            Severity::Warning,
+            format!("{ok} requests ended well, a p90 with an interval needs {FOR_P90}"),
+            &longer(FOR_P90, throughput),
+        );
+    }
+    if ok < FOR_P99 {
+        return found(
+            Severity::Note,
+            format!(
+                "{ok} requests ended well, a p99 with an interval needs {FOR_P99}: it is shown \
+                 as not known"
+            ),
+            &longer(FOR_P99, throughput),
+        );
+    }
+    None
+}
+
+/// How long the window must be for so many requests.
+fn longer(requests: u64, throughput: f64) -> String {
+    if throughput > 0.0 {
+        format!("measure for {:.0} s or longer", (1.1 * requests as f64 / throughput).ceil())
+    } else {
+        "measure for longer, and see why nothing ended well".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Fixture, MS, delay};
+    use super::*;
+
+    #[test]
+    fn a_long_window_with_many_requests_passes() {
+        assert_eq!(Fixture::clean().find(FindingCode::WindowShort), None);
+    }
+
+    #[test]
+    fn slow_requests_need_a_longer_window() {
+        let mut fixture = Fixture::clean();
+        for row in &mut fixture.rows {
+            delay(row, 5000 * MS);
+        }
+        let found = fixture.find(FindingCode::WindowShort).unwrap();
+        assert_eq!(found.severity, Severity::Warning);
+        assert!(found.remedy.contains("26 s"), "{}", found.remedy);
+    }
+
+    #[test]
+    fn few_requests_are_a_note_and_very_few_a_warning() {
+        let some = Fixture::with(2, 10.0, 20.0).find(FindingCode::WindowShort).unwrap();
+        assert_eq!(some.severity, Severity::Note);
+        let few = Fixture::with(2, 1.0, 20.0).find(FindingCode::WindowShort).unwrap();
+        assert_eq!(few.severity, Severity::Warning);
+    }
+}

@@ -1,0 +1,185 @@
+//! From audited points to the judgement of a run.
+
+use plimsoll_records::{Finding, OfferedLoad, PointFile, RequestRow, Severity, Verdict};
+
+use crate::{Group, Judgement, PointSummary, Slo, audit_group, audit_point, saturation, summarise};
+
+/// A point with what the audit found at it.
+#[derive(Clone, Debug)]
+pub struct AuditedPoint {
+    /// The point in numbers.
+    pub summary: PointSummary,
+    /// What the audit found.
+    pub findings: Vec<Finding>,
+}
+
+impl AuditedPoint {
+    /// Summarises a point and audits it: [`summarise()`], then [`audit_point`].
+    #[must_use]
+    pub fn of(point: &PointFile, rows: &[RequestRow], slo: &Slo) -> Self {
+        let summary = summarise(point, rows, slo);
+        let findings = audit_point(point, rows, &summary);
+        Self { summary, findings }
+    }
+
+    /// Whether an error of the audit voids it.
+    #[must_use]
+    pub fn is_void(&self) -> bool {
+        self.findings.iter().any(|finding| finding.severity == Severity::Error)
+    }
+}
+
+/// The judgement of a run from its points, in the order of the plan.
+///
+/// Points with the same factors form a group; an error at a point voids it, and the group's
+/// saturation leaves it out. The verdict: *invalid* when a finding about the whole run is an error,
+/// or a group has no capacity (nothing was measured, or everything was voided); *qualified* when
+/// any finding is a warning or an error; else *valid*. Notes say nothing against a result.
+#[must_use]
+pub fn judge(points: Vec<AuditedPoint>) -> Judgement {
+    let mut findings = Vec::new();
+    let mut groups: Vec<(Vec<PointSummary>, Vec<String>)> = Vec::new();
+    for point in points {
+        let is_void = point.is_void();
+        findings.extend(point.findings);
+        let place = groups
+            .iter()
+            .position(|(points, _)| points[0].factors == point.summary.factors)
+            .unwrap_or_else(|| {
+                groups.push((Vec::new(), Vec::new()));
+                groups.len() - 1
+            });
+        let (points, voided) = &mut groups[place];
+        if is_void {
+            voided.push(point.summary.id.clone());
+        }
+        points.push(point.summary);
+    }
+    let groups: Vec<Group> = groups
+        .into_iter()
+        .map(|(mut points, voided)| {
+            points
+                .sort_by(|a, b| load(a).total_cmp(&load(b)).then(a.repetition.cmp(&b.repetition)));
+            let saturation = saturation(&points, &voided);
+            Group { factors: points[0].factors.clone(), points, saturation }
+        })
+        .collect();
+    for group in &groups {
+        findings.extend(audit_group(group));
+    }
+    // The sort keeps the order of the plan within a severity.
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    Judgement { verdict: verdict(&groups, &findings), groups, findings }
+}
+
+/// What the run is worth.
+fn verdict(groups: &[Group], findings: &[Finding]) -> Verdict {
+    let unknown = groups.iter().any(|group| group.saturation.capacity_per_s.is_none());
+    let run_error = findings.iter().any(|f| f.severity == Severity::Error && f.point.is_none());
+    if groups.is_empty() || unknown || run_error {
+        Verdict::Invalid
+    } else if findings.iter().any(|f| f.severity >= Severity::Warning) {
+        Verdict::Qualified
+    } else {
+        Verdict::Valid
+    }
+}
+
+/// What a point is sorted by: its rate, or its concurrency.
+fn load(point: &PointSummary) -> f64 {
+    match &point.load {
+        OfferedLoad::Open { rate_per_s, .. } => *rate_per_s,
+        OfferedLoad::Closed { concurrency } => f64::from(*concurrency),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_records::{FindingCode, PointEnd};
+
+    use super::*;
+    use crate::audit::fixture::{Fixture, MS, delay};
+
+    /// A ladder of clean points, the last of them overloaded.
+    fn ladder() -> Vec<Fixture> {
+        let mut points: Vec<Fixture> = [20.0, 40.0, 60.0, 80.0]
+            .iter()
+            .map(|&rate| {
+                let mut fixture = Fixture::with(11, rate, 20.0);
+                fixture.point.id = format!("r{rate}");
+                fixture
+            })
+            .collect();
+        for row in &mut points[3].rows {
+            delay(row, (300.0 * row.intended.as_secs_f64()) as u64 * MS);
+        }
+        points
+    }
+
+    fn judged(points: &[Fixture]) -> Judgement {
+        judge(
+            points
+                .iter()
+                .map(|fixture| AuditedPoint::of(&fixture.point, &fixture.rows, &Slo::default()))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn a_clean_ladder_is_valid() {
+        let judgement = judged(&ladder());
+        assert_eq!(judgement.verdict, Verdict::Valid, "{:?}", judgement.findings);
+        // 80 offered, and each second of arrivals takes 1.3: 61.5.
+        let capacity = judgement.groups[0].saturation.capacity_per_s.unwrap();
+        assert!((capacity.value - 80.0 / 1.3).abs() < 3.0, "{capacity:?}");
+    }
+
+    #[test]
+    fn a_warning_qualifies() {
+        let mut points = ladder();
+        points[1].point.workers[0].cpu_share = Some(0.95);
+        let judgement = judged(&points);
+        assert_eq!(judgement.verdict, Verdict::Qualified);
+        assert_eq!(judgement.findings[0].code, FindingCode::ClientBusy);
+        assert_eq!(judgement.findings[0].point.as_deref(), Some("r40"));
+    }
+
+    #[test]
+    fn an_error_voids_its_point_and_qualifies_what_is_left() {
+        let mut points = ladder();
+        points[0].rows.iter_mut().for_each(|row| row.sent = None);
+        let judgement = judged(&points);
+        assert_eq!(judgement.groups[0].saturation.voided, ["r20"]);
+        assert_eq!(judgement.verdict, Verdict::Qualified);
+        assert!(judgement.groups[0].saturation.capacity_per_s.is_some());
+    }
+
+    #[test]
+    fn nothing_left_is_invalid() {
+        let mut points = ladder();
+        for point in &mut points {
+            point.rows.iter_mut().for_each(|row| row.sent = None);
+        }
+        assert_eq!(judged(&points).verdict, Verdict::Invalid);
+        assert_eq!(judge(Vec::new()).verdict, Verdict::Invalid);
+        let mut lost = ladder();
+        lost.iter_mut().for_each(|point| point.point.ended = PointEnd::TargetLost);
+        assert_eq!(judged(&lost).verdict, Verdict::Invalid);
+    }
+
+    #[test]
+    fn points_are_grouped_by_factors_and_sorted_by_rate() {
+        let mut points = ladder();
+        points.reverse();
+        let mut others = ladder();
+        for other in &mut others {
+            other.point.factors.insert("server.gpus".to_owned(), "2".to_owned());
+        }
+        points.extend(others);
+        let judgement = judged(&points);
+        let labels: Vec<String> = judgement.groups.iter().map(Group::label).collect();
+        assert_eq!(labels, ["", "server.gpus=2"]);
+        let ids: Vec<&str> = judgement.groups[0].points.iter().map(|p| p.id.as_str()).collect();
+        assert_eq!(ids, ["r20", "r40", "r60", "r80"]);
+    }
+}

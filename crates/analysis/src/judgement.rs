@@ -1,0 +1,60 @@
+//! What is said of a whole run: per group of points, then as a verdict.
+
+use std::collections::BTreeMap;
+
+use plimsoll_records::{Finding, Verdict};
+
+use crate::{Estimate, PointSummary};
+
+/// The judgement of a run.
+#[derive(Clone, Debug)]
+pub struct Judgement {
+    /// What the measurement is worth.
+    pub verdict: Verdict,
+    /// Each group of points that share their factors, in the order of the plan.
+    pub groups: Vec<Group>,
+    /// Every finding of the audit, gravest first.
+    pub findings: Vec<Finding>,
+}
+
+/// The points that share their factors: one ladder of rates.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// The values of the factors; empty when the matrix has none.
+    pub factors: BTreeMap<String, String>,
+    /// Its points, by rising offered rate.
+    pub points: Vec<PointSummary>,
+    /// What the ladder says.
+    pub saturation: Saturation,
+}
+
+impl Group {
+    /// The factors as one line, `a=1 b=2`; empty when there are none.
+    #[must_use]
+    pub fn label(&self) -> String {
+        self.factors
+            .iter()
+            .map(|(path, value)| format!("{path}={value}"))
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+}
+
+/// What a ladder of rates says of the server.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Saturation {
+    /// The highest offered rate that is stable, requests per second; `None` when nothing was
+    /// measured that bounds it.
+    pub capacity_per_s: Option<Estimate>,
+    /// Whether the ladder ended before saturation: the capacity is then a lower bound.
+    pub lower_bound: bool,
+    /// Throughput of the unstable points, requests per second.
+    pub plateau_per_s: Option<Estimate>,
+    /// The highest offered rate that is stable and meets the SLO; `None` without SLO or when no
+    /// point meets it.
+    pub slo_capacity_per_s: Option<f64>,
+    /// The offered rate where power (throughput / mean latency) is largest.
+    pub knee_per_s: Option<f64>,
+    /// Ids of points that an error of the audit voided, left out of the above.
+    pub voided: Vec<String>,
+}

@@ -1,0 +1,135 @@
+//! A latency's distribution over the requests, or gaps, of a window.
+
+use std::time::Duration;
+
+use plimsoll_records::RequestRow;
+
+use crate::quantile::quantile;
+use crate::{LatencySummary, SloMetric};
+
+/// First token - intended, from the moment the schedule meant; `None` without a token.
+pub(crate) fn ttft(row: &RequestRow) -> Option<Duration> {
+    row.first_token().map(|first| first - row.intended)
+}
+
+/// First token - sent; `None` without a token or when never sent.
+pub(crate) fn service_ttft(row: &RequestRow) -> Option<Duration> {
+    Some(row.first_token()? - row.sent?)
+}
+
+/// (last - first) / (output tokens - 1); `None` for fewer than two tokens or a request that failed.
+pub(crate) fn tpot(row: &RequestRow) -> Option<Duration> {
+    let gaps = row.output_count().checked_sub(1).filter(|&gaps| gaps > 0)?;
+    let span = row.last_token? - row.first_token()?;
+    Some(Duration::from_nanos((span.as_nanos() / u128::from(gaps)) as u64))
+}
+
+/// Done - intended.
+pub(crate) fn e2e(row: &RequestRow) -> Duration {
+    row.done - row.intended
+}
+
+/// The latency that an objective speaks of; `None` where the request has none.
+pub(crate) fn by_metric(row: &RequestRow, metric: SloMetric) -> Option<Duration> {
+    match metric {
+        SloMetric::Ttft => ttft(row),
+        SloMetric::Tpot => tpot(row),
+        SloMetric::E2e => Some(e2e(row)),
+    }
+}
+
+/// The distribution of `samples`, of a population in which `missing` more had no value.
+pub(crate) fn describe(samples: impl Iterator<Item = Duration>, missing: u64) -> LatencySummary {
+    // Half the range of u64 is 292 years: no latency of a run saturates.
+    let mut sorted: Vec<u64> = samples.map(|span| span.as_nanos() as u64).collect();
+    sorted.sort_unstable();
+    let sum: u128 = sorted.iter().map(|&nanos| u128::from(nanos)).sum();
+    let n = sorted.len();
+    LatencySummary {
+        n: n as u64,
+        missing,
+        mean: (n > 0).then(|| Duration::from_nanos((sum / n.max(1) as u128) as u64)),
+        min: sorted.first().copied().map(Duration::from_nanos),
+        max: sorted.last().copied().map(Duration::from_nanos),
+        p50: quantile(&sorted, 0.5),
+        p90: quantile(&sorted, 0.9),
+        p99: quantile(&sorted, 0.99),
+    }
+}
+
+/// The distribution of one value a request; those without it count as missing.
+pub(crate) fn of_requests<'a>(
+    rows: impl Iterator<Item = &'a RequestRow>,
+    value: impl Fn(&RequestRow) -> Option<Duration>,
+) -> LatencySummary {
+    let mut missing = 0;
+    let samples: Vec<Duration> = rows
+        .filter_map(|row| {
+            let found = value(row);
+            missing += u64::from(found.is_none());
+            found
+        })
+        .collect();
+    describe(samples.into_iter(), missing)
+}
+
+/// The distribution of the gaps between successive chunks, pooled over the requests that ended
+/// well; a request with fewer than two chunks, or that did not end well, counts as missing.
+pub(crate) fn inter_token<'a>(rows: impl Iterator<Item = &'a RequestRow>) -> LatencySummary {
+    let mut missing = 0;
+    let mut gaps = Vec::new();
+    for row in rows {
+        if row.outcome.is_ok() && row.chunks.len() > 1 {
+            gaps.extend(row.chunks.windows(2).map(|pair| pair[1].at - pair[0].at));
+        } else {
+            missing += 1;
+        }
+    }
+    describe(gaps.into_iter(), missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_units::RunNanos;
+
+    use super::*;
+    use crate::audit::fixture::{MS, row};
+
+    fn ms(ms: u64) -> Option<Duration> {
+        Some(Duration::from_millis(ms))
+    }
+
+    #[test]
+    fn reasoning_is_a_token_and_a_single_token_has_no_gap() {
+        let mut request = row(0, RunNanos::ZERO, 50 * MS, 10 * MS, 5);
+        request.first_reasoning = request.first_answer;
+        request.first_answer = Some(RunNanos::from_nanos(80 * MS));
+        assert_eq!((ttft(&request), tpot(&request)), (ms(50), ms(10)));
+        assert_eq!(tpot(&row(0, RunNanos::ZERO, MS, MS, 1)), None);
+    }
+
+    #[test]
+    fn tpot_counts_tokens_by_usage() {
+        // Five chunks over 40 ms that carried nine tokens.
+        let mut request = row(0, RunNanos::ZERO, 50 * MS, 10 * MS, 5);
+        request.output_tokens = Some(9);
+        assert_eq!(tpot(&request), ms(5));
+    }
+
+    #[test]
+    fn a_late_client_shows_in_ttft_and_not_in_service_ttft() {
+        let mut request = row(0, RunNanos::ZERO, 50 * MS, 10 * MS, 5);
+        request.sent = Some(RunNanos::from_nanos(30 * MS));
+        assert_eq!((ttft(&request), service_ttft(&request)), (ms(50), ms(20)));
+    }
+
+    #[test]
+    fn a_description_of_nothing_and_of_one() {
+        assert_eq!(
+            describe(std::iter::empty(), 3),
+            LatencySummary { missing: 3, ..LatencySummary::default() }
+        );
+        let one = describe([Duration::from_millis(7)].into_iter(), 0);
+        assert_eq!((one.mean, one.min, one.max, one.p50.value), (ms(7), ms(7), ms(7), None));
+    }
+}

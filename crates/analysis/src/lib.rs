@@ -1,0 +1,74 @@
+//! Pure functions from rows to judgement: window, summary, stability, capacity, knee, audit.
+//!
+//! In order of use: [`WarmUp`] and [`OverloadDetector`] decide while a point runs when its window
+//! begins and whether it may end early; [`summarise()`] makes a [`PointSummary`] of a point's rows;
+//! [`audit_point`] says what speaks against it, as findings with code, numbers and remedy
+//! ([`AuditedPoint::of`] does both); [`judge()`] puts the points of a run together: groups by
+//! factors, each with its [`saturation()`] (plateau, capacity, SLO capacity, knee), the findings, and
+//! the verdict.
+//!
+//! Units and clocks: stamps are `RunNanos` of the run's one clock, latencies `Duration`, rates per
+//! second, lengths tokens. Every number that was estimated is an [`Estimate`] with its 95 %
+//! interval, and a quantile without enough samples is not known rather than guessed.
+//! docs/definitions.md defines every word, docs/method.md says why the estimators are these,
+//! docs/audit.md explains the codes.
+//!
+//! What this crate refuses to do: read or write files, look at a clock, start a task, print; retry,
+//! trim or drop a sample; state a capacity that nothing bounded.
+//!
+//! ```
+//! use plimsoll_analysis::{Estimate, OverloadDetector, OverloadVerdict, Progress};
+//! use std::time::Duration;
+//!
+//! // 40 requests a second arrive, 20 leave: after a few seconds that is no chance.
+//! let mut detector = OverloadDetector::new(Some(1.0));
+//! for tick in 0..=40 {
+//!     detector.observe(Progress {
+//!         elapsed: Duration::from_millis(250 * tick),
+//!         arrivals: 10 * tick,
+//!         completions: 5 * tick,
+//!         in_flight: 5 * tick,
+//!         output_tokens: 640 * tick,
+//!     });
+//! }
+//! assert_eq!(detector.verdict(), OverloadVerdict::Overloaded);
+//! assert!(detector.enough(0.015), "2560 tokens a second, to within 1.5 %");
+//!
+//! let capacity = Estimate { value: 20.0, low: 19.7, high: 20.3 };
+//! assert!(capacity.contains(20.1) && capacity.relative_half_width() < 0.016);
+//! ```
+
+mod audit;
+mod batch_means;
+mod estimate;
+mod goodput;
+mod in_flight;
+mod judge;
+mod judgement;
+mod knee;
+mod latency;
+mod overload;
+mod quantile;
+mod saturation;
+mod slo;
+mod stability;
+mod summarise;
+mod summary;
+mod timeline;
+mod tokens;
+mod warm_up;
+mod window;
+
+pub use audit::{audit_group, audit_point};
+pub use estimate::Estimate;
+pub use judge::{AuditedPoint, judge};
+pub use judgement::{Group, Judgement, Saturation};
+pub use overload::{OverloadDetector, OverloadVerdict, Progress};
+pub use saturation::saturation;
+pub use slo::{Slo, SloMetric, SloTerm};
+pub use summarise::summarise;
+pub use summary::{
+    Counts, Goodput, LatencySummary, PointSummary, Quantile, Stability, TimelineSample,
+};
+pub use warm_up::WarmUp;
+pub use window::Window;

@@ -1,0 +1,178 @@
+//! What is known of one point: the values that `summarise` returns.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use plimsoll_records::{OfferedLoad, Outcome, PointEnd};
+use plimsoll_units::RunNanos;
+
+use crate::{Estimate, Window};
+
+/// One point in numbers. See docs/definitions.md for every word.
+#[derive(Clone, Debug)]
+pub struct PointSummary {
+    /// The point's id.
+    pub id: String,
+    /// The values of its factors.
+    pub factors: BTreeMap<String, String>,
+    /// Which repetition, from 0.
+    pub repetition: u32,
+    /// What was offered.
+    pub load: OfferedLoad,
+    /// Why it ended.
+    pub ended: PointEnd,
+    /// The measure window.
+    pub window: Window,
+    /// Requests by what became of them.
+    pub counts: Counts,
+    /// Arrivals (by intended time) inside the window / its length, requests per second.
+    pub achieved_rate_per_s: f64,
+    /// Requests per second that the server completed inside the window, with an interval from
+    /// batch means.
+    pub throughput_per_s: Estimate,
+    /// Output tokens delivered inside the window / its length. The interval is from batch means;
+    /// for an unstable point with known output lengths the waves of a saturated batch server are
+    /// taken out of it, so that its middle, not the value, is the best estimate of the long run.
+    pub output_tokens_per_s: Estimate,
+    /// Prompt tokens of the requests that completed inside the window / its length.
+    pub input_tokens_per_s: f64,
+    /// Mean output tokens of a request, whole point: as asked for where the workload asks for exact
+    /// lengths and gets them, else of the requests that ended well; `None` when none did, or when
+    /// so many were aborted that the others are no fair sample.
+    pub mean_output_tokens: Option<f64>,
+    /// Standard error of that mean: 0 where the workload declares it; `None` with fewer than two.
+    pub mean_output_tokens_error: Option<f64>,
+    /// N / (last done - first sent), as other tools count; `None` with no completion.
+    pub makespan_throughput_per_s: Option<f64>,
+    /// Requests that met every SLO; `None` when there is no SLO.
+    pub goodput: Option<Goodput>,
+    /// Whether the server kept up.
+    pub stability: Stability,
+    /// Time to first token from intended.
+    pub ttft: LatencySummary,
+    /// First token - sent.
+    pub service_ttft: LatencySummary,
+    /// Time per output token after the first.
+    pub tpot: LatencySummary,
+    /// Gap between successive output chunks, pooled over requests.
+    pub itl: LatencySummary,
+    /// Done - intended.
+    pub e2e: LatencySummary,
+    /// Sent - intended.
+    pub schedule_lag: LatencySummary,
+    /// The whole point over time, warm-up and drain included.
+    pub timeline: Vec<TimelineSample>,
+}
+
+/// Requests due in the measure window, by what became of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Requests whose intended time lies in the window.
+    pub due: u64,
+    /// Of those: ended well.
+    pub ok: u64,
+    /// Of those: failed or shed.
+    pub failed: u64,
+    /// Of those: aborted by the end of the point.
+    pub aborted: u64,
+    /// Of those: sent a second time after a stale connection.
+    pub resent: u64,
+    /// Of those: sent on a new connection.
+    pub new_connections: u64,
+    /// Every outcome that occurred, with its count.
+    pub by_outcome: BTreeMap<&'static str, u64>,
+    /// Rows of the whole point.
+    pub rows: u64,
+}
+
+impl Counts {
+    /// The count of one outcome.
+    #[must_use]
+    pub fn of(&self, outcome: Outcome) -> u64 {
+        self.by_outcome.get(outcome.as_str()).copied().unwrap_or(0)
+    }
+}
+
+/// Requests due in the window that met every SLO.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Goodput {
+    /// How many met every SLO; a failed one met none.
+    pub good: u64,
+    /// How many count: due in the window and not aborted by us.
+    pub due: u64,
+    /// good / due with its Wilson interval.
+    pub share: Estimate,
+    /// good / window length, requests per second.
+    pub per_s: f64,
+    /// Whether every SLO's own quantile is met (`ttft-p99` needs 99 % of the requests within it).
+    pub met: bool,
+}
+
+/// Whether completions keep up with arrivals.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stability {
+    /// Whether the drift is not distinguishable from 0.
+    pub stable: bool,
+    /// (arrivals - completions) / window, requests per second.
+    pub drift_per_s: Estimate,
+    /// Requests in flight at the window's start.
+    pub in_flight_start: u64,
+    /// Requests in flight at its end.
+    pub in_flight_end: u64,
+    /// Mean over the window.
+    pub in_flight_mean: f64,
+    /// Maximum over the window.
+    pub in_flight_max: u64,
+}
+
+/// A latency's distribution over the requests (or gaps) of a window.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LatencySummary {
+    /// Samples.
+    pub n: u64,
+    /// Requests of the population without a value, because they failed or had too few tokens.
+    pub missing: u64,
+    /// Arithmetic mean; `None` for n = 0.
+    pub mean: Option<Duration>,
+    /// Smallest sample.
+    pub min: Option<Duration>,
+    /// Largest sample.
+    pub max: Option<Duration>,
+    /// Median.
+    pub p50: Quantile,
+    /// 90th percentile.
+    pub p90: Quantile,
+    /// 99th percentile.
+    pub p99: Quantile,
+}
+
+/// One quantile with its interval from order statistics; all `None` when the samples are too few
+/// for the interval to exist: the quantile is then not known, and is shown so.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Quantile {
+    /// Nearest rank: sorted[ceil(q n) - 1].
+    pub value: Option<Duration>,
+    /// Lower end of the 95 % interval.
+    pub low: Option<Duration>,
+    /// Upper end of the 95 % interval.
+    pub high: Option<Duration>,
+}
+
+/// The state of a point during one bucket of time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TimelineSample {
+    /// Start of the bucket.
+    pub at: RunNanos,
+    /// Length of the bucket.
+    pub length: Duration,
+    /// Requests in flight (intended, not done) at its end.
+    pub in_flight: u64,
+    /// Arrivals in it, by intended time.
+    pub arrivals: u64,
+    /// Requests that ended well in it.
+    pub completions: u64,
+    /// Output tokens delivered in it.
+    pub output_tokens: u64,
+    /// Median TTFT of the requests due in it.
+    pub ttft_p50: Option<Duration>,
+}

@@ -1,0 +1,122 @@
+//! The pages of docs/ that explain this crate's words and codes leave none of them out.
+
+use std::path::Path;
+
+use plimsoll_records::{FindingCode, Outcome};
+
+fn page(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name);
+    std::fs::read_to_string(path).expect("the page is in the workspace's docs folder")
+}
+
+#[test]
+fn every_code_has_its_chapter_in_the_page_of_the_audit() {
+    let audit = page("audit.md");
+    let chapters: Vec<&str> = audit.split("\n## ").skip(1).collect();
+    for code in FindingCode::ALL {
+        let chapter = chapters
+            .iter()
+            .find(|chapter| chapter.lines().next() == Some(code.as_str()))
+            .unwrap_or_else(|| panic!("docs/audit.md has no chapter `{code}`"));
+        for part in ["**What.**", "**Why.**", "**Evidence.**", "**Remedy.**"] {
+            assert!(chapter.contains(part), "{code} lacks {part}");
+        }
+    }
+    assert_eq!(chapters.len(), FindingCode::ALL.len(), "a chapter of no code");
+}
+
+#[test]
+fn every_code_has_its_file() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/audit");
+    for code in FindingCode::ALL {
+        let file = folder.join(format!("{}.rs", code.as_str().replace('-', "_")));
+        assert!(file.is_file(), "{}", file.display());
+    }
+}
+
+#[test]
+fn every_field_of_a_summary_is_defined() {
+    let definitions = page("definitions.md");
+    let fields = |source: &'static str, of: &str| -> Vec<&'static str> {
+        let body = source.split_once(&format!("pub struct {of} {{")).expect("it is in the file").1;
+        let body = body.split_once("\n}").expect("it ends").0;
+        body.lines()
+            .filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(':'))
+            .map(|(name, _)| name)
+            .collect()
+    };
+    let summary = include_str!("../src/summary.rs");
+    let judgement = include_str!("../src/judgement.rs");
+    // What names the point is no measured word.
+    let names = ["id", "factors", "repetition", "load"];
+    let words = fields(summary, "PointSummary")
+        .into_iter()
+        .chain(fields(summary, "Stability"))
+        .chain(fields(summary, "LatencySummary"))
+        .chain(fields(judgement, "Saturation"))
+        .filter(|word| !names.contains(word));
+    let mut checked = 0;
+    for word in words {
+        let defined = definitions.contains(&format!("`{word}`"))
+            || definitions.contains(&format!("`stability.{word}`"))
+            || (word == "stability" || word == "voided");
+        assert!(defined, "docs/definitions.md does not define `{word}`");
+        checked += 1;
+    }
+    assert!(checked > 30, "{checked}");
+}
+
+#[test]
+fn every_word_of_the_field_is_defined() {
+    let definitions = page("definitions.md");
+    for word in [
+        "intended",
+        "dequeued",
+        "connected",
+        "sent",
+        "first byte",
+        "role chunk",
+        "first reasoning",
+        "first answer",
+        "last token",
+        "usage",
+        "done",
+        "First token",
+        "Chunk",
+        "Output tokens",
+        "Outcome",
+        "Warm-up",
+        "Window",
+        "Drain",
+        "TTFT",
+        "service TTFT",
+        "TPOT",
+        "ITL",
+        "E2E",
+        "schedule lag",
+        "Quantile",
+        "Offered rate",
+        "Achieved rate",
+        "Throughput",
+        "Makespan throughput",
+        "Goodput",
+        "In flight",
+        "Drift",
+        "Stable",
+        "Plateau",
+        "Capacity",
+        "SLO capacity",
+        "Knee",
+        "Voided",
+        "Verdict",
+        "Index of dispersion",
+    ] {
+        let defined = definitions.lines().any(|line| {
+            line.starts_with(&format!("### {word}")) || line.starts_with(&format!("| {word} "))
+        });
+        assert!(defined, "docs/definitions.md does not define `{word}`");
+    }
+    for outcome in Outcome::ALL {
+        assert!(definitions.contains(&format!("`{outcome}`")), "{outcome}");
+    }
+}

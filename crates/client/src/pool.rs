@@ -1,0 +1,53 @@
+//! The kept connections of a client.
+//!
+//! The last one used is the first one taken: it is the warmest, and the least likely to have been
+//! closed. Servers close idle connections after some seconds, and some close every connection right
+//! after a stream, without saying so in either case: so each one is looked at before it is used.
+
+use std::collections::VecDeque;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::link::Link;
+
+/// Idle connections, the least recently used in front.
+#[derive(Debug)]
+pub(crate) struct Pool<S: AsyncRead + AsyncWrite + Unpin> {
+    idle: VecDeque<Link<S>>,
+    most: usize,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Pool<S> {
+    /// An empty pool that keeps up to `most` connections.
+    pub(crate) fn new(most: usize) -> Self {
+        Self { idle: VecDeque::new(), most }
+    }
+
+    /// A connection that the server has left alone, or `None`. Those it has not are dropped.
+    pub(crate) fn take(&mut self) -> Option<Link<S>> {
+        while let Some(link) = self.idle.pop_back() {
+            if link.is_idle() && link.is_untouched() {
+                return Some(link);
+            }
+        }
+        None
+    }
+
+    /// Keeps `link` for the next request. Beyond the limit the least recently used one goes.
+    pub(crate) fn put(&mut self, link: Link<S>) {
+        // One look at the oldest per use: else connections that the server closed would hold their
+        // descriptors for as long as younger ones suffice.
+        if self.idle.front().is_some_and(|oldest| !oldest.is_untouched()) {
+            self.idle.pop_front();
+        }
+        self.idle.push_back(link);
+        if self.idle.len() > self.most {
+            self.idle.pop_front();
+        }
+    }
+
+    /// How many are kept.
+    pub(crate) fn len(&self) -> usize {
+        self.idle.len()
+    }
+}

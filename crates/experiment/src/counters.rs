@@ -1,0 +1,89 @@
+//! The server's own counters over a point's window, read from its metrics page beside the load.
+
+use std::time::Duration;
+
+use plimsoll_records::ServerCounters;
+use plimsoll_server::{ControlClient, MetricsDelta, MetricsSample};
+use plimsoll_units::RunNanos;
+use tokio::runtime::Runtime;
+
+/// How often the gauges are read inside the window.
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+
+/// Reads the counters at both ends of the window, and the gauges in between.
+pub(crate) struct Counters<'a> {
+    runtime: &'a Runtime,
+    control: &'a ControlClient,
+    /// Whether the server has a metrics page that we understand.
+    known: bool,
+    before: Option<MetricsSample>,
+    next_sample: RunNanos,
+    record: ServerCounters,
+}
+
+impl<'a> Counters<'a> {
+    /// Counters of the server behind `control`; reads its page once to see whether there is one.
+    pub(crate) fn new(runtime: &'a Runtime, control: &'a ControlClient) -> Self {
+        let mut counters = Self {
+            runtime,
+            control,
+            known: true,
+            before: None,
+            next_sample: RunNanos::ZERO,
+            record: ServerCounters::default(),
+        };
+        counters.known = counters.read().is_some();
+        counters
+    }
+
+    /// The window begins.
+    pub(crate) fn start(&mut self) {
+        self.before = self.read();
+    }
+
+    /// A moment inside the window; reads the gauges when it is time.
+    pub(crate) fn sample(&mut self, now: RunNanos) {
+        if self.known && now >= self.next_sample {
+            self.next_sample = now + SAMPLE_EVERY;
+            self.read();
+        }
+    }
+
+    /// The window has ended.
+    pub(crate) fn end(&mut self) {
+        let (Some(before), Some(after)) = (self.before.take(), self.read()) else { return };
+        let delta: MetricsDelta = MetricsSample::delta(&before, &after);
+        self.record.prefix_cache_queries_tokens = delta.prefix_cache_queries;
+        self.record.prefix_cache_hits_tokens = delta.prefix_cache_hits;
+        self.record.preemptions = delta.preemptions;
+    }
+
+    /// What was seen; the next point starts from nothing.
+    pub(crate) fn finish(&mut self) -> ServerCounters {
+        self.before = None;
+        std::mem::take(&mut self.record)
+    }
+
+    /// Whether the server says that it has nothing to do; `None` when it does not say.
+    pub(crate) fn idle(&mut self) -> Option<bool> {
+        self.read()?.idle()
+    }
+
+    fn read(&mut self) -> Option<MetricsSample> {
+        if !self.known {
+            return None;
+        }
+        // A page that fails once is a gap in the circumstances, not in the measurement.
+        let sample = self.runtime.block_on(self.control.metrics()).ok().flatten()?;
+        sample.server?;
+        let most = |seen: &mut Option<f64>, now: Option<f64>| {
+            if let Some(now) = now {
+                *seen = Some(seen.map_or(now, |seen: f64| seen.max(now)));
+            }
+        };
+        most(&mut self.record.running_max, sample.running);
+        most(&mut self.record.waiting_max, sample.waiting);
+        most(&mut self.record.kv_cache_usage_max, sample.kv_cache_usage);
+        Some(sample)
+    }
+}

@@ -1,0 +1,169 @@
+//! The course of one point as a synchronous state machine: what is seen goes in, what to do comes
+//! out. It keeps no time and starts nothing, so every path can be tested without waiting.
+
+use std::time::Duration;
+
+use plimsoll_analysis::{OverloadDetector, OverloadVerdict, Progress, WarmUp, Window};
+use plimsoll_records::{PointEnd, WindowPlan};
+use plimsoll_units::RunNanos;
+
+/// Requests in a row that lost their connection, after which the target counts as lost.
+const LOST_IN_A_ROW: u64 = 20;
+
+/// How often the overload detector is fed.
+const OBSERVE_EVERY: Duration = Duration::from_millis(250);
+/// How well the plateau must be known before an overloaded point may end early, as a share of it.
+const PLATEAU_PRECISION: f64 = 0.01;
+
+/// What the coordinator sees of a point at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sight {
+    /// This moment.
+    pub(crate) now: RunNanos,
+    /// Arrivals due by now.
+    pub(crate) due: u64,
+    /// Requests ended by now, however.
+    pub(crate) ended: u64,
+    /// Of those, ended well.
+    pub(crate) ok: u64,
+    /// The longest of those, from intended to done.
+    pub(crate) longest_e2e: Duration,
+    /// Output tokens received by now.
+    pub(crate) output_tokens: u64,
+    /// Requests in a row, up to the last one, that lost their connection.
+    pub(crate) lost_in_a_row: u64,
+    /// Arrivals due before the end of the window, once that is known, that have not ended.
+    pub(crate) due_in_window_open: u64,
+}
+
+/// Where a point is in its course.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    WarmUp,
+    Measure,
+    Drain,
+    Over(PointEnd),
+}
+
+impl Phase {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::WarmUp => "warm-up",
+            Self::Measure => "measure",
+            Self::Drain | Self::Over(_) => "drain",
+        }
+    }
+}
+
+/// The course of one point.
+#[derive(Debug)]
+pub(crate) struct Course {
+    plan: WindowPlan,
+    warm_up: WarmUp,
+    origin: RunNanos,
+    phase: Phase,
+    window: Window,
+    /// Watches an open loop for overload; `None` in a closed loop, which cannot be overloaded.
+    overload: Option<OverloadDetector>,
+    next_observation: RunNanos,
+}
+
+impl Course {
+    /// A course that begins at `origin`, with the detector for its arrivals.
+    pub(crate) fn new(
+        plan: WindowPlan,
+        origin: RunNanos,
+        overload: Option<OverloadDetector>,
+    ) -> Self {
+        let never = Window { start: RunNanos::MAX, end: RunNanos::MAX };
+        Self {
+            plan,
+            warm_up: WarmUp::auto(plan.measure.get()),
+            origin,
+            phase: Phase::WarmUp,
+            window: never,
+            overload,
+            next_observation: RunNanos::ZERO,
+        }
+    }
+
+    /// Where the point is.
+    pub(crate) const fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// The measure window; both ends are [`RunNanos::MAX`] until it has begun.
+    pub(crate) const fn window(&self) -> Window {
+        self.window
+    }
+
+    /// Takes a look, and says where the point is now.
+    pub(crate) fn look(&mut self, sight: &Sight) -> Phase {
+        if sight.lost_in_a_row >= LOST_IN_A_ROW {
+            return self.end(sight.now, PointEnd::TargetLost);
+        }
+        if self.phase == Phase::WarmUp && self.warm_up_is_over(sight) {
+            self.phase = Phase::Measure;
+            self.window = Window { start: sight.now, end: sight.now + self.plan.measure.get() };
+        }
+        if matches!(self.phase, Phase::Measure | Phase::Drain) && self.is_overloaded(sight) {
+            return self.end(sight.now, PointEnd::Overloaded);
+        }
+        if self.phase == Phase::Measure && sight.now >= self.window.end {
+            self.phase = Phase::Drain;
+            // What is still open is counted against the window's end from the next look on.
+            return self.phase;
+        }
+        if self.phase == Phase::Drain {
+            if sight.due_in_window_open == 0 {
+                return self.end(sight.now, PointEnd::Complete);
+            }
+            if sight.now >= self.window.end + self.plan.drain_limit.get() {
+                return self.end(sight.now, PointEnd::DrainLimit);
+            }
+        }
+        self.phase
+    }
+
+    /// Ends the point at `now`, whatever it is doing.
+    pub(crate) fn end(&mut self, now: RunNanos, why: PointEnd) -> Phase {
+        if !matches!(self.phase, Phase::Over(_)) {
+            // A point that ends inside its window, or before it, has the shorter window.
+            self.window.start = self.window.start.min(now);
+            self.window.end = self.window.end.min(now);
+            self.phase = Phase::Over(why);
+        }
+        self.phase
+    }
+
+    /// Whether the point is certainly overloaded, and has nothing more to tell.
+    fn is_overloaded(&mut self, sight: &Sight) -> bool {
+        let Some(overload) = &mut self.overload else { return false };
+        if sight.now < self.next_observation {
+            return false;
+        }
+        self.next_observation = sight.now + OBSERVE_EVERY;
+        overload.observe(Progress {
+            elapsed: sight.now - self.window.start,
+            arrivals: sight.due,
+            completions: sight.ended,
+            in_flight: sight.due.saturating_sub(sight.ended),
+            output_tokens: sight.output_tokens,
+        });
+        overload.verdict() == OverloadVerdict::Overloaded && overload.enough(PLATEAU_PRECISION)
+    }
+
+    fn warm_up_is_over(&self, sight: &Sight) -> bool {
+        let elapsed = sight.now - self.origin;
+        match self.plan.warm_up {
+            Some(length) => elapsed >= length.get(),
+            None => {
+                let longest = (sight.ok > 0).then_some(sight.longest_e2e);
+                self.warm_up.is_over(elapsed, sight.ok, longest)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

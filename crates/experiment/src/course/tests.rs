@@ -1,0 +1,124 @@
+use plimsoll_units::Span;
+
+use super::*;
+
+fn seconds(seconds: f64) -> RunNanos {
+    RunNanos::from_secs_f64(seconds)
+}
+
+fn plan(warm_up: Option<f64>) -> WindowPlan {
+    let span = |seconds| Span::new(Duration::from_secs_f64(seconds));
+    WindowPlan { warm_up: warm_up.map(span), measure: span(10.0), drain_limit: span(5.0) }
+}
+
+fn course(warm_up: Option<f64>) -> Course {
+    Course::new(plan(warm_up), RunNanos::ZERO, Some(OverloadDetector::new(Some(1.0))))
+}
+
+/// A server that answers each request after a second, seen at `now`; 10 arrivals a second.
+fn calm(now: f64) -> Sight {
+    let due = (now * 10.0) as u64;
+    let ended = ((now - 1.0).max(0.0) * 10.0) as u64;
+    Sight {
+        now: seconds(now),
+        due,
+        ended,
+        ok: ended,
+        longest_e2e: Duration::from_secs(1),
+        output_tokens: ended * 10,
+        lost_in_a_row: 0,
+        due_in_window_open: due - ended,
+    }
+}
+
+#[test]
+fn a_calm_point_warms_up_measures_and_drains() {
+    let mut course = course(Some(2.0));
+    let mut phases = Vec::new();
+    for tenth in 1..200 {
+        let now = f64::from(tenth) / 10.0;
+        let mut sight = calm(now);
+        // Everything that was due in the window has ended a second after it.
+        sight.due_in_window_open = if now > 13.0 { 0 } else { 5 };
+        let phase = course.look(&sight);
+        if phases.last() != Some(&phase) {
+            phases.push(phase);
+        }
+        if matches!(phase, Phase::Over(_)) {
+            break;
+        }
+    }
+    assert_eq!(
+        phases,
+        [Phase::WarmUp, Phase::Measure, Phase::Drain, Phase::Over(PointEnd::Complete)]
+    );
+    assert_eq!(course.window(), Window { start: seconds(2.0), end: seconds(12.0) });
+}
+
+#[test]
+fn an_automatic_warm_up_ends_after_the_longest_request() {
+    let mut course = course(None);
+    assert_eq!(course.look(&calm(1.5)), Phase::WarmUp, "too few requests have ended");
+    assert_eq!(course.look(&calm(2.5)), Phase::Measure);
+}
+
+#[test]
+fn a_drain_that_does_not_end_is_cut_off() {
+    let mut course = Course::new(plan(Some(1.0)), RunNanos::ZERO, None);
+    for now in [1.0, 11.0, 15.9] {
+        let phase = course.look(&Sight { due_in_window_open: 1, ..calm(now) });
+        assert!(!matches!(phase, Phase::Over(_)), "{now}");
+    }
+    let last = course.look(&Sight { due_in_window_open: 1, ..calm(16.0) });
+    assert_eq!(last, Phase::Over(PointEnd::DrainLimit));
+    assert_eq!(course.window().end, seconds(11.0), "the window keeps its length");
+}
+
+#[test]
+fn overload_ends_an_open_point_and_leaves_a_closed_one_alone() {
+    for open in [true, false] {
+        let detector = open.then(|| OverloadDetector::new(Some(1.0)));
+        let mut course = Course::new(plan(Some(1.0)), RunNanos::ZERO, detector);
+        let mut ended = None;
+        // 100 arrivals a second, 40 completions a second.
+        for step in 1..500 {
+            let now = f64::from(step) / 50.0;
+            let phase = course.look(&Sight {
+                due: (now * 100.0) as u64,
+                ended: (now * 40.0) as u64,
+                ok: (now * 40.0) as u64,
+                output_tokens: (now * 400.0) as u64,
+                due_in_window_open: 1,
+                ..calm(now)
+            });
+            if let Phase::Over(why) = phase {
+                ended = Some((why, now));
+                break;
+            }
+        }
+        match ended {
+            Some((why, now)) => {
+                assert!(open);
+                assert_eq!(why, PointEnd::Overloaded);
+                assert_eq!(course.window().end, seconds(now));
+            }
+            None => assert!(!open),
+        }
+    }
+}
+
+#[test]
+fn a_lost_target_and_an_interrupt_end_any_phase() {
+    for now in [0.5, 5.0] {
+        let mut course = course(Some(1.0));
+        course.look(&calm(now));
+        let lost = course.look(&Sight { lost_in_a_row: LOST_IN_A_ROW, ..calm(now) });
+        assert_eq!(lost, Phase::Over(PointEnd::TargetLost));
+        assert!(course.window().start <= course.window().end);
+        assert_eq!(
+            course.end(seconds(now + 1.0), PointEnd::Interrupted),
+            Phase::Over(PointEnd::TargetLost),
+            "the first reason stays"
+        );
+    }
+}

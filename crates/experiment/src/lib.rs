@@ -1,0 +1,67 @@
+//! A matrix becomes a plan, the plan points, the points a results folder.
+//!
+//! In order of use: a [`MatrixSource`] is a TOML file with the command line's overrides; a [`Plan`]
+//! is what it means, with nothing left to doubt later; [`run`] carries it out, telling a
+//! [`Progress`] what happens and looking at an [`Interrupt`] whether to stop; the [`RunResult`] has
+//! the folder, its manifest and the judgement.
+//!
+//! This is where *when* (`load`), *what* (`workload`) and *how* (`client`) meet, in one adapter: the
+//! driver's target takes an encoded body and gives it to the client. Worker threads share nothing
+//! on the measured path; a coordinator outside it decides where the window lies and when a point is
+//! over. All stamps are nanoseconds since the origin of the run's one clock.
+//!
+//! What this crate refuses to do: start load before the matrix is known to be sound and the server
+//! to be the right one; send a request that leaves no row; print (the bins do).
+//!
+//! ```
+//! use std::path::Path;
+//! use plimsoll_experiment::{MatrixSource, Plan};
+//!
+//! let matrix = r#"
+//!     [experiment]
+//!     kind = "saturation"
+//!     [workload]
+//!     input-tokens = 128
+//!     output-tokens = 32
+//!     [load]
+//!     rates = [5, "10/s", 20]
+//! "#;
+//! let mut source = MatrixSource::new(Path::new("mine.toml"), matrix.to_owned());
+//! source.set("experiment.seed=7");
+//! assert_eq!(Plan::new(source)?.seed(), 7);
+//!
+//! // A misspelled key is refused with its line and the key that was probably meant.
+//! let wrong = matrix.replace("rates", "ratse");
+//! let error = Plan::new(MatrixSource::new(Path::new("mine.toml"), wrong)).unwrap_err();
+//! assert_eq!(error.line(), Some(8));
+//! assert!(error.to_string().contains("did you mean `rates`?"), "{error}");
+//! # Ok::<(), plimsoll_experiment::MatrixError>(())
+//! ```
+
+mod adapter;
+mod counters;
+mod course;
+mod error;
+mod interrupt;
+mod live;
+mod machine;
+mod matrix;
+mod pilot;
+mod plan;
+mod point;
+mod preflight;
+mod progress;
+mod run;
+mod summary_row;
+mod target;
+mod worker;
+
+pub use error::RunError;
+pub use interrupt::Interrupt;
+pub use matrix::{
+    AutoWord, ClientTable, ExperimentTable, Kind, Launch, LoadTable, Matrix, MatrixError,
+    MatrixSource, Rates, ServerTable, WarmUp, WindowTable,
+};
+pub use plan::Plan;
+pub use progress::{Event, Progress, Silent, Terminal, Tick};
+pub use run::{RunOptions, RunResult, run};

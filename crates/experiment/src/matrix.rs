@@ -1,0 +1,255 @@
+//! The matrix as it is written: one TOML file, every key known, every value typed.
+//!
+//! These types hold what a person wrote and nothing else; `plan` turns them into points. The
+//! defaults are decided here, in one place each, with their reason.
+
+mod source;
+
+use std::collections::BTreeMap;
+
+use plimsoll_load::ArrivalProcess;
+use plimsoll_records::WindowPlan;
+use plimsoll_units::{Rate, Span};
+use plimsoll_workload::{Api, WorkloadConfig};
+use serde::{Deserialize, Serialize};
+
+pub use source::{MatrixError, MatrixSource};
+
+/// A whole matrix file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Matrix {
+    /// What is asked.
+    pub experiment: ExperimentTable,
+    /// Of which server.
+    #[serde(default)]
+    pub server: ServerTable,
+    /// With which requests.
+    pub workload: WorkloadConfig,
+    /// Under which load.
+    pub load: LoadTable,
+    /// By which client.
+    #[serde(default)]
+    pub client: ClientTable,
+    /// What users must see, by `metric-pNN`: `ttft-p99 = "500ms"`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub slo: BTreeMap<String, Span>,
+    /// Settings to vary, by path; the points are their cartesian product.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub factors: BTreeMap<String, Vec<toml::Value>>,
+}
+
+/// `[experiment]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ExperimentTable {
+    /// Which experiment.
+    pub kind: Kind,
+    /// Its name in the results folder's name; the kind by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// How often each point is measured, each time with fresh arrivals.
+    #[serde(default = "one")]
+    pub repetitions: u32,
+    /// The seed of everything random in the run; drawn from the clock when absent, and recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+/// The kinds of experiment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// How much load does the server sustain?
+    Saturation,
+}
+
+impl Kind {
+    /// The name in files.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Saturation => "saturation",
+        }
+    }
+}
+
+/// `[server]`
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ServerTable {
+    /// How the server is obtained.
+    #[serde(default)]
+    pub launch: Launch,
+    /// Its base URL, for `launch = "attach"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The model's name; the server's first one when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The environment variable that holds the API key. The key itself never stands in a matrix.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key_env: Option<String>,
+    /// The server's settings by vLLM's own flag names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<String, serde_json::Value>,
+}
+
+/// How a server is obtained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Launch {
+    /// The simulator, in this process.
+    #[default]
+    Sim,
+    /// A server that is already there.
+    Attach,
+}
+
+/// `[load]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LoadTable {
+    /// The arrival process of the open loop. Poisson by default: independent users.
+    #[serde(default = "poisson")]
+    pub arrivals: ArrivalProcess,
+    /// The ladder of offered rates, or `"auto"`: a short pilot finds the server's throughput, and
+    /// the ladder is laid around it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rates: Option<Rates>,
+    /// Requests in flight of a closed loop, instead of rates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<Vec<u32>>,
+    /// The phases of each point.
+    #[serde(default)]
+    pub window: WindowTable,
+    /// A cap on requests in flight. Reaching it is recorded and voids the point; there is none by
+    /// default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_in_flight: Option<u32>,
+}
+
+fn poisson() -> ArrivalProcess {
+    ArrivalProcess::Poisson
+}
+
+/// `load.rates`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected a list of rates like [10, 20, \"30/s\"], each above zero, or \"auto\""
+)]
+pub enum Rates {
+    /// The offered rates.
+    Ladder(Vec<Rate>),
+    /// Let a pilot lay the ladder.
+    Auto(AutoWord),
+}
+
+/// The word `"auto"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AutoWord {
+    /// `"auto"`
+    Auto,
+}
+
+/// `load.window`
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct WindowTable {
+    /// Length of the warm-up, or `"auto"`: until every request of the first moments has ended.
+    pub warm_up: WarmUp,
+    /// Length of the measure window. 20 s by default: enough for five times a 4 s request.
+    pub measure: Span,
+    /// Longest drain after it. 60 s by default.
+    pub drain_limit: Span,
+}
+
+impl Default for WindowTable {
+    fn default() -> Self {
+        Self {
+            warm_up: WarmUp::Auto(AutoWord::Auto),
+            measure: Span::new(std::time::Duration::from_secs(20)),
+            drain_limit: Span::new(std::time::Duration::from_secs(60)),
+        }
+    }
+}
+
+impl WindowTable {
+    /// The window as the records keep it.
+    #[must_use]
+    pub fn plan(&self) -> WindowPlan {
+        WindowPlan {
+            warm_up: match self.warm_up {
+                WarmUp::Fixed(span) => Some(span),
+                WarmUp::Auto(_) => None,
+            },
+            measure: self.measure,
+            drain_limit: self.drain_limit,
+        }
+    }
+}
+
+/// `load.window.warm-up`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected \"auto\" or a span of time with a unit, like \"5s\"")]
+pub enum WarmUp {
+    /// `"auto"`
+    Auto(AutoWord),
+    /// So long.
+    Fixed(Span),
+}
+
+/// `[client]`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct ClientTable {
+    /// Which API: `chat` (the default: what most users call) or `completions`.
+    pub api: Api,
+    /// Worker threads; one less than the cores by default, at least one: the other core is left to
+    /// the kernel's network work and, for the simulator, to the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workers: Option<u32>,
+    /// Limit for opening a connection.
+    pub connect_timeout: Span,
+    /// Limit from sending to the first token.
+    pub first_token_timeout: Span,
+    /// Limit for the whole request. Ten minutes by default, as OpenAI's own clients have it.
+    pub request_timeout: Span,
+    /// Whether to acknowledge at once (`TCP_QUICKACK`), for servers without `TCP_NODELAY`.
+    pub quickack: bool,
+    /// Sampling temperature; the server's default when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// Whether to ask the server to run every answer to its full length (`ignore_eos`), where it
+    /// knows the field.
+    pub ignore_eos: bool,
+    /// Further keys for every request's body.
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    pub extra_body: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Default for ClientTable {
+    fn default() -> Self {
+        let span = |seconds| Span::new(std::time::Duration::from_secs(seconds));
+        Self {
+            api: Api::Chat,
+            workers: None,
+            connect_timeout: span(10),
+            first_token_timeout: span(300),
+            request_timeout: span(600),
+            quickack: false,
+            temperature: None,
+            ignore_eos: true,
+            extra_body: serde_json::Map::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,247 @@
+//! From text to [`Matrix`]: lines for errors, overrides, and a suggestion for a misspelled key.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use thiserror::Error;
+use toml::de::{DeTable, DeValue};
+
+use super::Matrix;
+
+/// What is wrong with a matrix, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub struct MatrixError {
+    /// The file, as the person named it.
+    file: PathBuf,
+    /// The line, from 1; `None` when the text has no such place (a missing key, an override).
+    line: Option<usize>,
+    /// What is wrong and what is allowed.
+    message: String,
+}
+
+impl MatrixError {
+    /// What is wrong, without the place.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The line, from 1.
+    #[must_use]
+    pub const fn line(&self) -> Option<usize> {
+        self.line
+    }
+}
+
+impl fmt::Display for MatrixError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+/// The text of a matrix with the overrides of the command line.
+#[derive(Clone, Debug)]
+pub struct MatrixSource {
+    file: PathBuf,
+    text: String,
+    overrides: Vec<String>,
+}
+
+impl MatrixSource {
+    /// The matrix in `file`.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn read(file: &Path) -> Result<Self, MatrixError> {
+        let text = std::fs::read_to_string(file).map_err(|error| MatrixError {
+            file: file.to_owned(),
+            line: None,
+            message: format!("cannot read the matrix: {error}"),
+        })?;
+        Ok(Self::new(file, text))
+    }
+
+    /// The matrix `text`, called `file` in errors.
+    #[must_use]
+    pub fn new(file: &Path, text: String) -> Self {
+        Self { file: file.to_owned(), text, overrides: Vec::new() }
+    }
+
+    /// Adds an override `PATH=VALUE`, such as `load.rates=[1, 2]` or `server.model=tiny`. A value
+    /// that is not TOML is taken as text.
+    pub fn set(&mut self, assignment: impl Into<String>) {
+        self.overrides.push(assignment.into());
+    }
+
+    /// The text as it was written.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The overrides, in order.
+    #[must_use]
+    pub fn overrides(&self) -> &[String] {
+        &self.overrides
+    }
+
+    /// The folder that relative paths in the matrix start from.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.file.parent().unwrap_or(Path::new(""))
+    }
+
+    /// The matrix with the overrides in place.
+    ///
+    /// # Errors
+    /// When the text is not TOML, or not a matrix: the error names the line, and suggests the key
+    /// that was probably meant.
+    pub fn parse(&self) -> Result<Matrix, MatrixError> {
+        self.with(&[])
+    }
+
+    /// The matrix with the overrides and then `settings` (path and value) in place.
+    ///
+    /// # Errors
+    /// As [`MatrixSource::parse`]; an error that only the settings cause names them.
+    pub fn with(&self, settings: &[(String, toml::Value)]) -> Result<Matrix, MatrixError> {
+        let written: Result<Matrix, _> = toml::from_str(&self.text);
+        if self.overrides.is_empty() && settings.is_empty() {
+            return written.map_err(|error| self.explain(&error));
+        }
+        let mut table: toml::Table =
+            toml::from_str(&self.text).map_err(|error| self.explain(&error))?;
+        let mut added = Vec::new();
+        for assignment in &self.overrides {
+            let (path, value) = self.assignment(assignment)?;
+            self.put(&mut table, &path, value)?;
+            added.push(assignment.clone());
+        }
+        for (path, value) in settings {
+            self.put(&mut table, path, value.clone())?;
+            added.push(format!("{path}={value}"));
+        }
+        Matrix::deserialize(table).map_err(|error| {
+            // If the text alone is wrong in the same way, its line is the better answer.
+            match written {
+                Err(own) if own.message() == error.message() => self.explain(&own),
+                _ => self.error(
+                    None,
+                    format!("{} (with {})", advise(error.message()), added.join(", ")),
+                ),
+            }
+        })
+    }
+
+    /// An error about the key at `path`, with its line if the text has it.
+    #[must_use]
+    pub fn error_at(&self, path: &str, message: impl fmt::Display) -> MatrixError {
+        let line = line_of_path(&self.text, path);
+        self.error(line, format!("{path}: {message}"))
+    }
+
+    fn error(&self, line: Option<usize>, message: String) -> MatrixError {
+        MatrixError { file: self.file.clone(), line, message }
+    }
+
+    fn explain(&self, error: &toml::de::Error) -> MatrixError {
+        let line = error.span().map(|span| line_of_byte(&self.text, span.start));
+        self.error(line, advise(error.message()))
+    }
+
+    fn assignment(&self, text: &str) -> Result<(String, toml::Value), MatrixError> {
+        let (path, value) = text.split_once('=').ok_or_else(|| {
+            self.error(
+                None,
+                format!("override `{text}` has no `=`; write PATH=VALUE, like load.rates=[1, 2]"),
+            )
+        })?;
+        let value = value.trim();
+        let parsed = toml::from_str::<toml::Table>(&format!("value = {value}"))
+            .ok()
+            .and_then(|mut table| table.remove("value"))
+            .unwrap_or_else(|| toml::Value::String(value.to_owned()));
+        Ok((path.trim().to_owned(), parsed))
+    }
+
+    fn put(
+        &self,
+        table: &mut toml::Table,
+        path: &str,
+        value: toml::Value,
+    ) -> Result<(), MatrixError> {
+        let mut here = table;
+        let mut keys = path.split('.').peekable();
+        while let Some(key) = keys.next() {
+            if key.is_empty() {
+                return Err(
+                    self.error(None, format!("`{path}` is not a path; write it like load.rates"))
+                );
+            }
+            if keys.peek().is_none() {
+                here.insert(key.to_owned(), value);
+                return Ok(());
+            }
+            here = here
+                .entry(key)
+                .or_insert_with(|| toml::Value::Table(toml::Table::new()))
+                .as_table_mut()
+                .ok_or_else(|| {
+                    self.error(None, format!("`{path}`: `{key}` is a value, not a table"))
+                })?;
+        }
+        Ok(())
+    }
+}
+
+/// The message of a deserialisation error, with the nearest known key where one was misspelled.
+fn advise(message: &str) -> String {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let one_line = message.trim().replace('\n', "; ");
+    if !message.starts_with("unknown field") && !message.starts_with("unknown variant") {
+        return one_line;
+    }
+    let Some(given) = quoted.next() else { return one_line };
+    let nearest = quoted
+        .map(|known| (strsim::damerau_levenshtein(given, known), known))
+        .min_by_key(|(distance, _)| *distance);
+    match nearest {
+        Some((distance, known)) if distance <= 1 + given.len() / 3 => {
+            format!("{one_line}; did you mean `{known}`?")
+        }
+        _ => one_line,
+    }
+}
+
+fn line_of_byte(text: &str, byte: usize) -> usize {
+    text.as_bytes().iter().take(byte).filter(|b| **b == b'\n').count() + 1
+}
+
+/// The line of the deepest key of `path` that the text has; keys with dots match as wholes first.
+fn line_of_path(text: &str, path: &str) -> Option<usize> {
+    let root = DeTable::parse(text).ok()?;
+    let mut here = root.get_ref();
+    let mut rest = path;
+    let mut line = None;
+    while !rest.is_empty() {
+        let step = here.iter().find_map(|(key, value)| {
+            let name: &str = key.get_ref();
+            let after = rest.strip_prefix(name)?;
+            let after = if after.is_empty() { after } else { after.strip_prefix('.')? };
+            Some((key.span().start, value, after))
+        });
+        let Some((byte, value, after)) = step else { break };
+        line = Some(line_of_byte(text, byte));
+        rest = after;
+        match value.get_ref() {
+            DeValue::Table(table) => here = table,
+            _ => break,
+        }
+    }
+    line
+}

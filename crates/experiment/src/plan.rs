@@ -1,0 +1,334 @@
+//! From the matrix to a validated plan: groups of points, with seeds, nothing left to doubt later.
+//!
+//! Parse, don't validate: whatever can be wrong with a matrix is found here, before a server is
+//! started or a request is sent.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use plimsoll_analysis::{Slo, SloMetric, SloTerm};
+use plimsoll_records::LeftOut;
+use plimsoll_units::{Clock as _, Rate, RunClock, Span};
+use plimsoll_workload::Workload;
+
+use crate::matrix::{Launch, Matrix, MatrixError, MatrixSource, Rates, WarmUp};
+
+/// Shortest measure window that anything can be said of.
+const SHORTEST_MEASURE: Duration = Duration::from_millis(200);
+/// Most points that one run may have.
+const MOST_POINTS: usize = 10_000;
+
+/// A validated plan.
+#[derive(Debug)]
+pub struct Plan {
+    pub(crate) source: MatrixSource,
+    pub(crate) matrix: Matrix,
+    pub(crate) seed: u64,
+    pub(crate) groups: Vec<GroupPlan>,
+    pub(crate) left_out: Vec<LeftOut>,
+}
+
+/// Points that share their factors, and with them server, workload and client.
+#[derive(Debug)]
+pub(crate) struct GroupPlan {
+    pub(crate) factors: BTreeMap<String, String>,
+    pub(crate) matrix: Matrix,
+    pub(crate) workload: Workload,
+    pub(crate) slo: Slo,
+    /// The loads of one repetition; `None` until the pilot has laid the ladder.
+    pub(crate) loads: Option<Vec<PointLoad>>,
+}
+
+/// The load of a point.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum PointLoad {
+    /// Arrivals at a rate.
+    Open(Rate),
+    /// Requests in flight.
+    Closed(u32),
+}
+
+impl Plan {
+    /// The plan of a matrix.
+    ///
+    /// # Errors
+    /// When the matrix is wrong in any way: with file, line, the value and what is allowed.
+    pub fn new(source: MatrixSource) -> Result<Self, MatrixError> {
+        let matrix = source.parse()?;
+        if matrix.experiment.repetitions == 0 {
+            return Err(source.error_at(
+                "experiment.repetitions",
+                "0 repetitions measure nothing; write 1 or more",
+            ));
+        }
+        // Any number will do as a seed as long as it is written down; the wall clock differs from run to run.
+        let seed = matrix.experiment.seed.unwrap_or_else(|| {
+            let clock = RunClock::start();
+            let nanos = clock.wall(clock.now()).as_nanos() as u64;
+            // A seed is shown and typed by people, and TOML integers are signed.
+            mix(nanos) >> 32
+        });
+        let mut left_out = Vec::new();
+        let mut groups = Vec::new();
+        for settings in combinations(&source, &matrix)? {
+            groups.push(group(&source, &settings, seed, &mut left_out)?);
+        }
+        let plan = Self { source, matrix, seed, groups, left_out };
+        let points: usize = plan.groups.iter().map(GroupPlan::len).sum::<usize>()
+            * plan.matrix.experiment.repetitions as usize;
+        if points > MOST_POINTS {
+            return Err(plan.source.error_at(
+                "factors",
+                format!("the matrix has {points} points; at most {MOST_POINTS} are allowed"),
+            ));
+        }
+        Ok(plan)
+    }
+
+    /// The seed that everything random in the run is derived from.
+    #[must_use]
+    pub const fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The name of the run's folder, without its time.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.matrix.experiment.name.as_deref().unwrap_or(self.matrix.experiment.kind.as_str())
+    }
+
+    /// Roughly how long the measuring takes, pilots and idle waits aside.
+    #[must_use]
+    pub fn length(&self) -> Duration {
+        let per_group = |group: &GroupPlan| {
+            let window = &group.matrix.load.window;
+            let warm_up = match window.warm_up {
+                WarmUp::Fixed(span) => span.get(),
+                WarmUp::Auto(_) => window.measure.get() / 4,
+            };
+            (warm_up + window.measure.get()) * u32::try_from(group.len()).unwrap_or(u32::MAX)
+        };
+        self.groups.iter().map(per_group).sum::<Duration>() * self.matrix.experiment.repetitions
+    }
+}
+
+impl GroupPlan {
+    /// Points of one repetition; the usual number of rungs where a pilot has still to lay them.
+    pub(crate) fn len(&self) -> usize {
+        self.loads.as_ref().map_or(crate::pilot::RUNGS.len(), Vec::len)
+    }
+}
+
+/// The seed of one random source, derived from the run's seed.
+pub(crate) const fn derive_seed(seed: u64, source: u64) -> u64 {
+    mix(seed ^ mix(source))
+}
+
+/// SplitMix64's output function (Steele, Lea, Flood 2014): neighbouring inputs give unrelated outputs.
+const fn mix(value: u64) -> u64 {
+    let value = value.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let value = (value ^ (value >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    value ^ (value >> 31)
+}
+
+type Settings = Vec<(String, toml::Value)>;
+
+/// The cartesian product of the factors; one empty combination when there are none.
+fn combinations(source: &MatrixSource, matrix: &Matrix) -> Result<Vec<Settings>, MatrixError> {
+    let mut all: Vec<Settings> = vec![Vec::new()];
+    for (path, values) in &matrix.factors {
+        let place = format!("factors.{path}");
+        if values.is_empty() {
+            return Err(
+                source.error_at(&place, "the factor has no values; list one or more, or remove it")
+            );
+        }
+        if !["server.", "workload.", "load.", "client."].iter().any(|table| path.starts_with(table))
+        {
+            return Err(source.error_at(
+                &place,
+                "a factor is the path of a key in [server], [workload], [load] or [client], like \"server.settings.max-num-seqs\"",
+            ));
+        }
+        all = all
+            .iter()
+            .flat_map(|settings| {
+                values.iter().map(move |value| {
+                    let mut settings = settings.clone();
+                    settings.push((path.clone(), value.clone()));
+                    settings
+                })
+            })
+            .collect();
+        if all.len() > MOST_POINTS {
+            return Err(source.error_at(
+                &place,
+                format!("the factors have more than {MOST_POINTS} combinations"),
+            ));
+        }
+    }
+    Ok(all)
+}
+
+fn group(
+    source: &MatrixSource,
+    settings: &Settings,
+    seed: u64,
+    left_out: &mut Vec<LeftOut>,
+) -> Result<GroupPlan, MatrixError> {
+    let matrix = source.with(settings)?;
+    check_server(source, &matrix)?;
+    check_window(source, &matrix)?;
+    check_client(source, &matrix)?;
+    let factors: BTreeMap<String, String> = settings
+        .iter()
+        .map(|(path, value)| {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            (path.clone(), text)
+        })
+        .collect();
+    let loads = loads(source, &matrix, &factors, left_out)?;
+    let workload = Workload::new(&matrix.workload, source.folder(), derive_seed(seed, 0))
+        .map_err(|error| source.error_at("workload", error))?;
+    let slo = slo(source, &matrix)?;
+    Ok(GroupPlan { factors, matrix, workload, slo, loads })
+}
+
+fn check_server(source: &MatrixSource, matrix: &Matrix) -> Result<(), MatrixError> {
+    let server = &matrix.server;
+    match (server.launch, &server.url) {
+        (Launch::Sim, Some(_)) => Err(source.error_at(
+            "server.url",
+            "the simulator has no URL; write launch = \"attach\", or remove the URL",
+        )),
+        (Launch::Attach, None) => Err(source.error_at(
+            "server",
+            "launch = \"attach\" needs the URL of the server, like url = \"http://localhost:8000\"",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn check_window(source: &MatrixSource, matrix: &Matrix) -> Result<(), MatrixError> {
+    let window = &matrix.load.window;
+    if *window.measure < SHORTEST_MEASURE {
+        return Err(source.error_at(
+            "load.window.measure",
+            format!(
+                "{} is too short to measure anything; at least {} is needed",
+                window.measure,
+                Span::new(SHORTEST_MEASURE)
+            ),
+        ));
+    }
+    if window.drain_limit.is_zero() {
+        return Err(source.error_at(
+            "load.window.drain-limit",
+            "0s would abort every request in flight; give the slowest request time to end",
+        ));
+    }
+    if matrix.load.max_in_flight == Some(0) {
+        return Err(
+            source.error_at("load.max-in-flight", "0 sends nothing; write 1 or more, or remove it")
+        );
+    }
+    Ok(())
+}
+
+fn check_client(source: &MatrixSource, matrix: &Matrix) -> Result<(), MatrixError> {
+    let client = &matrix.client;
+    if client.workers == Some(0) || client.workers > Some(1024) {
+        return Err(source.error_at("client.workers", "allowed are 1 to 1024 threads"));
+    }
+    for (key, limit) in [
+        ("connect-timeout", client.connect_timeout),
+        ("first-token-timeout", client.first_token_timeout),
+        ("request-timeout", client.request_timeout),
+    ] {
+        if limit.is_zero() {
+            return Err(
+                source.error_at(&format!("client.{key}"), "0s would time out every request")
+            );
+        }
+    }
+    if client.temperature.is_some_and(|t| !t.is_finite() || t < 0.0) {
+        return Err(source.error_at("client.temperature", "it must be finite and not negative"));
+    }
+    Ok(())
+}
+
+fn loads(
+    source: &MatrixSource,
+    matrix: &Matrix,
+    factors: &BTreeMap<String, String>,
+    left_out: &mut Vec<LeftOut>,
+) -> Result<Option<Vec<PointLoad>>, MatrixError> {
+    match (&matrix.load.rates, &matrix.load.concurrency) {
+        (Some(_), Some(_)) => Err(source.error_at(
+            "load.concurrency",
+            "rates and concurrency exclude each other: an open loop has rates, a closed one concurrency",
+        )),
+        (None, None) => {
+            Err(source.error_at("load", "a load needs rates = [...], rates = \"auto\" or concurrency = [...]"))
+        }
+        (Some(Rates::Auto(_)), None) => Ok(None),
+        (Some(Rates::Ladder(rates)), None) => {
+            if rates.is_empty() {
+                return Err(source.error_at("load.rates", "the ladder is empty; list one rate or more"));
+            }
+            let mut rungs = rates.clone();
+            rungs.sort_by(|a, b| a.per_second().total_cmp(&b.per_second()));
+            rungs.dedup_by(|a, b| {
+                let same = a == b;
+                if same {
+                    left_out.push(LeftOut {
+                        point: format!("{} {}", factor_text(factors), a).trim().to_owned(),
+                        reason: "the rate stands in the ladder twice; repetitions are asked for by experiment.repetitions".to_owned(),
+                    });
+                }
+                same
+            });
+            Ok(Some(rungs.into_iter().map(PointLoad::Open).collect()))
+        }
+        (None, Some(levels)) => {
+            if levels.is_empty() || levels.contains(&0) {
+                return Err(source.error_at("load.concurrency", "list one level or more, each 1 or more"));
+            }
+            Ok(Some(levels.iter().copied().map(PointLoad::Closed).collect()))
+        }
+    }
+}
+
+fn factor_text(factors: &BTreeMap<String, String>) -> String {
+    factors.iter().map(|(path, value)| format!("{path}={value}")).collect::<Vec<_>>().join(" ")
+}
+
+/// Reads `ttft-p99 = "500ms"`.
+fn slo(source: &MatrixSource, matrix: &Matrix) -> Result<Slo, MatrixError> {
+    let mut terms = Vec::new();
+    for (key, limit) in &matrix.slo {
+        let wrong = |message: &str| source.error_at(&format!("slo.{key}"), message);
+        let allowed =
+            "write METRIC-pQUANTILE = \"LIMIT\" with ttft, tpot or e2e, like ttft-p99 = \"500ms\"";
+        let (metric, quantile) = key.split_once("-p").ok_or_else(|| wrong(allowed))?;
+        let metric = match metric {
+            "ttft" => SloMetric::Ttft,
+            "tpot" => SloMetric::Tpot,
+            "e2e" => SloMetric::E2e,
+            _ => return Err(wrong(allowed)),
+        };
+        let percent: f64 = quantile.parse().map_err(|_| wrong(allowed))?;
+        if !(percent > 0.0 && percent < 100.0) {
+            return Err(wrong("the quantile must be above 0 and below 100"));
+        }
+        if limit.is_zero() {
+            return Err(wrong("a limit of 0s can't be met"));
+        }
+        terms.push(SloTerm { metric, quantile: percent / 100.0, limit: limit.get() });
+    }
+    Ok(Slo { terms })
+}
+
+#[cfg(test)]
+mod tests;

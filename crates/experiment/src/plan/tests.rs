@@ -1,0 +1,125 @@
+use std::path::Path;
+
+use super::*;
+
+const GOOD: &str = r#"[experiment]
+kind = "saturation"
+seed = 5
+[server]
+settings = { max-num-seqs = 8 }
+[workload]
+input-tokens = 64
+output-tokens = 16
+[load]
+rates = [3, 1, 2, 1]
+[slo]
+"ttft-p99.9" = "500ms"
+"#;
+
+fn plan(text: &str) -> Result<Plan, MatrixError> {
+    Plan::new(MatrixSource::new(Path::new("m.toml"), text.to_owned()))
+}
+
+/// The error of `GOOD` with one replacement.
+fn refused(from: &str, to: &str) -> String {
+    assert!(GOOD.contains(from), "{from}");
+    plan(&GOOD.replacen(from, to, 1)).unwrap_err().to_string()
+}
+
+#[test]
+fn a_ladder_is_sorted_and_a_double_rung_is_listed_as_left_out() {
+    let plan = plan(GOOD).unwrap();
+    let rate = |per_second| PointLoad::Open(Rate::new(per_second).unwrap());
+    assert_eq!(plan.groups[0].loads, Some(vec![rate(1.0), rate(2.0), rate(3.0)]));
+    assert_eq!(plan.left_out.len(), 1);
+    assert_eq!(plan.left_out[0].point, "1/s");
+    assert_eq!(plan.seed(), 5);
+    assert!((plan.groups[0].slo.terms[0].quantile - 0.999).abs() < 1e-12);
+}
+
+#[test]
+fn factors_multiply_and_name_themselves() {
+    let text = GOOD.replace("[slo]\n\"ttft-p99.9\" = \"500ms\"\n", "")
+        + "[factors]\n\"server.settings.max-num-seqs\" = [16, 32]\n\"client.api\" = [\"chat\", \"completions\"]\n";
+    let plan = plan(&text).unwrap();
+    let labels: Vec<_> = plan.groups.iter().map(|group| factor_text(&group.factors)).collect();
+    assert_eq!(
+        labels,
+        [
+            "client.api=chat server.settings.max-num-seqs=16",
+            "client.api=chat server.settings.max-num-seqs=32",
+            "client.api=completions server.settings.max-num-seqs=16",
+            "client.api=completions server.settings.max-num-seqs=32",
+        ]
+    );
+    assert_eq!(plan.groups[1].matrix.server.settings["max-num-seqs"], 32);
+}
+
+#[test]
+fn every_senseless_value_is_refused_with_its_place() {
+    let base = "[slo]\n\"ttft-p99.9\" = \"500ms\"\n";
+    for (from, to, start) in [
+        ("rates = [3, 1, 2, 1]", "rates = []", "m.toml:10: load.rates: the ladder is empty"),
+        ("rates = [3, 1, 2, 1]", "", "m.toml:9: load: a load needs"),
+        (
+            "rates = [3, 1, 2, 1]",
+            "rates = [1]\nconcurrency = [1]",
+            "m.toml:11: load.concurrency: rates and",
+        ),
+        ("rates = [3, 1, 2, 1]", "concurrency = [0]", "m.toml:10: load.concurrency: list"),
+        ("rates = [3, 1, 2, 1]", "rates = [1]\nmax-in-flight = 0", "m.toml:11: load.max-in-flight"),
+        (
+            "rates = [3, 1, 2, 1]",
+            "rates = [1]\nwindow.measure = \"1ms\"",
+            "m.toml:11: load.window.measure: 1ms is too short",
+        ),
+        (
+            "rates = [3, 1, 2, 1]",
+            "rates = [1]\nwindow.drain-limit = \"0s\"",
+            "m.toml:11: load.window.drain-limit",
+        ),
+        ("seed = 5", "repetitions = 0", "m.toml:3: experiment.repetitions: 0 repetitions"),
+        (
+            "settings =",
+            "url = \"http://x\"\nsettings =",
+            "m.toml:5: server.url: the simulator has no URL",
+        ),
+        (
+            "settings =",
+            "launch = \"attach\"\nsettings =",
+            "m.toml:4: server: launch = \"attach\" needs",
+        ),
+        (base, "[client]\nworkers = 0\n", "m.toml:12: client.workers"),
+        (base, "[client]\nrequest-timeout = \"0s\"\n", "m.toml:12: client.request-timeout: 0s"),
+        (base, "[client]\ntemperature = -1\n", "m.toml:12: client.temperature"),
+        (base, "[slo]\nttft = \"5s\"\n", "m.toml:12: slo.ttft: write METRIC"),
+        (base, "[slo]\nttfb-p99 = \"5s\"\n", "m.toml:12: slo.ttfb-p99: write METRIC"),
+        (base, "[slo]\nttft-p100 = \"5s\"\n", "m.toml:12: slo.ttft-p100: the quantile"),
+        (base, "[slo]\nttft-p50 = \"0s\"\n", "m.toml:12: slo.ttft-p50: a limit"),
+        (
+            base,
+            "[factors]\n\"server.settings.max-num-seqs\" = []\n",
+            "m.toml:12: factors.server.settings.max-num-seqs: the factor has no values",
+        ),
+        (
+            base,
+            "[factors]\n\"experiment.seed\" = [1]\n",
+            "m.toml:12: factors.experiment.seed: a factor is the path",
+        ),
+        (base, "[factors]\n\"server.settigns\" = [1]\n", "m.toml: unknown field `settigns`"),
+        ("input-tokens = 64", "prompts = \"nowhere.jsonl\"", "m.toml:6: workload: "),
+    ] {
+        let error = refused(from, to);
+        assert!(error.starts_with(start), "{to}\n  gives  {error}\n  wanted {start}");
+    }
+}
+
+#[test]
+fn seeds_of_different_sources_and_runs_are_unrelated() {
+    let mut seen = std::collections::BTreeSet::new();
+    for seed in 0..50 {
+        for source in 0..50 {
+            assert!(seen.insert(derive_seed(seed, source)), "seed {seed} source {source}");
+        }
+    }
+}

@@ -1,0 +1,392 @@
+//! A plan becomes a results folder: targets, pilots, points in order, and the judgement at the end.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use plimsoll_analysis::{AuditedPoint, Judgement, PointSummary, judge};
+use plimsoll_records::{
+    FormatVersion, Manifest, PointEnd, ResultsFolder, RunStatus, StampSource, Tool, WorkloadRecord,
+};
+use plimsoll_units::{RunClock, Span};
+use tokio::runtime::Runtime;
+
+use crate::counters::Counters;
+use crate::error::RunError;
+use crate::interrupt::Interrupt;
+use crate::machine::{cores, machine};
+use crate::matrix::{AutoWord, Matrix, WarmUp};
+use crate::pilot::Pilot;
+use crate::plan::{GroupPlan, Plan, PointLoad, derive_seed};
+use crate::point::{self, PointPlan, offered_text};
+use crate::preflight::{Preflight, preflight};
+use crate::progress::{Event, Progress};
+use crate::summary_row::summary_row;
+use crate::target::Target;
+
+/// Longest wait for a server to become idle between two points.
+const IDLE_LIMIT: Duration = Duration::from_secs(30);
+/// Wait between two points where the server does not say whether it is idle.
+const IDLE_BLIND: Duration = Duration::from_millis(1500);
+/// Length of a pilot's window.
+const PILOT_MEASURE: Duration = Duration::from_secs(3);
+
+/// Where the results go, and who wrote them.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// The folder that the run's own folder is made in.
+    pub results: PathBuf,
+    /// Who writes it.
+    pub tool: Tool,
+}
+
+/// A run that left a results folder.
+#[derive(Clone, Debug)]
+pub struct RunResult {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// What its points say.
+    pub judgement: Judgement,
+}
+
+/// Carries out `plan`: measures its points, writes the results folder, judges.
+///
+/// An interrupted run, or one that lost its target, is a result too: of the points that were
+/// measured. The manifest's status says so.
+///
+/// # Errors
+/// When there is nothing to judge: the target cannot be had, or the folder cannot be written.
+pub fn run(
+    plan: &Plan,
+    options: &RunOptions,
+    interrupt: &Interrupt,
+    progress: &mut dyn Progress,
+) -> Result<RunResult, RunError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(RunError::io("make a runtime"))?;
+    let clock = RunClock::start();
+    // The first target is opened before the folder is made: a server that is not there leaves nothing.
+    let mut target = Some(open_target(plan, &plan.groups[0], &runtime)?);
+    let manifest = manifest(plan, options, clock, target.as_ref());
+    let name = format!("{}-{}", plan.name(), folder_time(clock));
+    let folder = ResultsFolder::create(&options.results, &name)?;
+    let mut run = Run {
+        plan,
+        folder,
+        manifest,
+        runtime,
+        clock,
+        interrupt,
+        progress,
+        done: Vec::new(),
+        ordinal: 0,
+    };
+    run.folder.write_manifest(&run.manifest)?;
+    let mut status = RunStatus::Complete;
+    for (number, group) in plan.groups.iter().enumerate() {
+        let target = match target.take() {
+            Some(target) => target,
+            None => open_target(plan, group, &run.runtime)?,
+        };
+        status = run.group(number, group, &target)?;
+        if status != RunStatus::Complete {
+            break;
+        }
+    }
+    run.finish(status)
+}
+
+fn open_target(plan: &Plan, group: &GroupPlan, runtime: &Runtime) -> Result<Target, RunError> {
+    Target::open(&plan.source, &group.matrix.server, derive_seed(plan.seed, 1), runtime)
+}
+
+struct Run<'a> {
+    plan: &'a Plan,
+    folder: ResultsFolder,
+    manifest: Manifest,
+    runtime: Runtime,
+    clock: RunClock,
+    interrupt: &'a Interrupt,
+    progress: &'a mut dyn Progress,
+    done: Vec<AuditedPoint>,
+    /// Points begun so far, pilots included.
+    ordinal: u64,
+}
+
+impl Run<'_> {
+    fn group(
+        &mut self,
+        number: usize,
+        group: &GroupPlan,
+        target: &Target,
+    ) -> Result<RunStatus, RunError> {
+        let found = preflight(target, &group.matrix.client, &group.workload, &self.runtime)?;
+        self.check_context(group, target)?;
+        for remark in &found.remarks {
+            self.remark(remark.clone());
+        }
+        let prefix =
+            if self.plan.groups.len() > 1 { format!("g{number:02}-") } else { String::new() };
+        let loads = match &group.loads {
+            Some(loads) => loads.clone(),
+            None => match self.pilot(&prefix, group, target, &found)? {
+                Ok(loads) => loads,
+                Err(status) => return Ok(status),
+            },
+        };
+        for repetition in 0..self.plan.matrix.experiment.repetitions {
+            for load in &loads {
+                let id = point_id(&prefix, *load, repetition, &self.plan.matrix);
+                let point =
+                    self.point(&id, group, &group.matrix, *load, repetition, target, &found)?;
+                let ended = point.summary.ended;
+                self.done.push(point);
+                match ended {
+                    PointEnd::Interrupted => return Ok(RunStatus::Interrupted),
+                    PointEnd::TargetLost => return Ok(RunStatus::Failed),
+                    _ => {}
+                }
+            }
+        }
+        Ok(RunStatus::Complete)
+    }
+
+    /// Measures one point, and says what became of it.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is another thing that a point is made from"
+    )]
+    fn point(
+        &mut self,
+        id: &str,
+        group: &GroupPlan,
+        matrix: &Matrix,
+        load: PointLoad,
+        repetition: u32,
+        target: &Target,
+        found: &Preflight,
+    ) -> Result<AuditedPoint, RunError> {
+        let client = target.client(&self.plan.source, &matrix.client, self.clock)?;
+        let after = self.time_left(matrix);
+        let plan = PointPlan {
+            id,
+            ordinal: self.ordinal,
+            factors: &group.factors,
+            repetition,
+            matrix,
+            load,
+            seed: derive_seed(self.plan.seed, 16 + self.ordinal),
+            clock: self.clock,
+            client: &client,
+            encoder: &found.encoder,
+            workload: WorkloadRecord {
+                shared_prefix: group.workload.shared_token_share(),
+                exact_output: found.exact_output,
+                exact_input: found.exact_input,
+                mean_output_tokens: Some(group.workload.mean_output_tokens()),
+            },
+            workers: matrix.client.workers.unwrap_or_else(|| cores().saturating_sub(1).max(1)),
+            after,
+        };
+        self.ordinal += 1;
+        self.manifest.points.push(id.to_owned());
+        self.folder.write_manifest(&self.manifest)?;
+        self.progress.event(Event::PointStarted {
+            id: id.to_owned(),
+            number: self.ordinal as usize,
+            of: self.expected_points(),
+        });
+        let mut counters = Counters::new(&self.runtime, &target.control);
+        let dir = self.folder.point(id)?;
+        let (file, rows) =
+            point::measure(&plan, &dir, &mut counters, self.interrupt, self.progress)?;
+        let audited = AuditedPoint::of(&file, &rows, &group.slo);
+        self.progress.event(Event::PointEnded { id: id.to_owned(), line: line(&audited.summary) });
+        if !matches!(file.ended, PointEnd::Interrupted | PointEnd::TargetLost) {
+            self.wait_until_idle(&mut counters);
+        }
+        Ok(audited)
+    }
+
+    /// Lays the ladder of a group by short closed loops.
+    fn pilot(
+        &mut self,
+        prefix: &str,
+        group: &GroupPlan,
+        target: &Target,
+        found: &Preflight,
+    ) -> Result<Result<Vec<PointLoad>, RunStatus>, RunError> {
+        self.remark(
+            "pilot: closed loops of 1, 2, 4, ... requests find where to lay the ladder".to_owned(),
+        );
+        let mut matrix = group.matrix.clone();
+        matrix.load.window.warm_up = WarmUp::Auto(AutoWord::Auto);
+        matrix.load.window.measure = Span::new(PILOT_MEASURE);
+        let mut pilot = Pilot::default();
+        while let Some(level) = pilot.next_level() {
+            let id = format!("{prefix}pilot-{level:04}");
+            let load = PointLoad::Closed(level);
+            let summary = self.point(&id, group, &matrix, load, 0, target, found)?.summary;
+            match summary.ended {
+                PointEnd::Interrupted => return Ok(Err(RunStatus::Interrupted)),
+                PointEnd::TargetLost => return Ok(Err(RunStatus::Failed)),
+                _ => {}
+            }
+            // Tokens over the mean length: completions of so short a window come in waves.
+            let mean = summary.mean_output_tokens.unwrap_or(1.0).max(1.0);
+            pilot.saw(summary.output_tokens_per_s.value / mean);
+        }
+        let ladder = pilot.ladder();
+        if ladder.is_empty() {
+            return Err(RunError::Probe(
+                "the pilot saw no request end well; look at points/*pilot*/".to_owned(),
+            ));
+        }
+        self.remark(format!("pilot: up to about {:.3} req/s", pilot.best()));
+        Ok(Ok(ladder))
+    }
+
+    fn check_context(&self, group: &GroupPlan, target: &Target) -> Result<(), RunError> {
+        if let (Some(longest), Some(context)) =
+            (group.workload.max_total_tokens(), target.model.max_model_len)
+            && u64::from(longest) > context
+        {
+            return Err(self
+                .plan
+                .source
+                .error_at(
+                    "workload",
+                    format!(
+                        "the longest request has {longest} tokens, input and output together, and the \
+                         model's context has {context}; give the lengths a `max`"
+                    ),
+                )
+                .into());
+        }
+        Ok(())
+    }
+
+    /// Waits until the server has nothing left to do, as far as it tells.
+    fn wait_until_idle(&self, counters: &mut Counters<'_>) {
+        let step = Duration::from_millis(100);
+        let mut waited = Duration::ZERO;
+        while waited < IDLE_LIMIT && !self.interrupt.is_raised() {
+            match counters.idle() {
+                Some(true) => break,
+                None if waited >= IDLE_BLIND => break,
+                _ => std::thread::sleep(step),
+            }
+            waited += step;
+        }
+        // What the gauges said while waiting belongs to no point.
+        counters.finish();
+    }
+
+    fn remark(&mut self, text: String) {
+        self.manifest.remarks.push(text.clone());
+        self.progress.event(Event::Remark(text));
+    }
+
+    /// How many points the run will have, as far as is known by now.
+    fn expected_points(&self) -> usize {
+        let ladders: usize = self.plan.groups.iter().map(GroupPlan::len).sum();
+        let all = ladders * self.plan.matrix.experiment.repetitions as usize;
+        let pilots = self.manifest.points.iter().filter(|id| id.contains("pilot-")).count();
+        (all + pilots).max(self.ordinal as usize)
+    }
+
+    /// Time that the points after the present one will take, roughly.
+    fn time_left(&self, matrix: &Matrix) -> Duration {
+        let points = self.expected_points().saturating_sub(self.ordinal as usize + 1);
+        let window = &matrix.load.window;
+        (window.measure.get() * 5 / 4) * u32::try_from(points).unwrap_or(u32::MAX)
+    }
+
+    fn finish(mut self, status: RunStatus) -> Result<RunResult, RunError> {
+        self.manifest.status = status;
+        let rows: Vec<_> = self.done.iter().map(|point| summary_row(&point.summary)).collect();
+        let judgement = judge(std::mem::take(&mut self.done));
+        self.folder.write_summary(&rows)?;
+        self.folder.write_findings(&judgement.findings)?;
+        self.folder.write_manifest(&self.manifest)?;
+        self.progress.event(Event::Finished);
+        Ok(RunResult { folder: self.folder.path().to_owned(), manifest: self.manifest, judgement })
+    }
+}
+
+fn point_id(prefix: &str, load: PointLoad, repetition: u32, matrix: &Matrix) -> String {
+    let load = match load {
+        PointLoad::Open(rate) => format!("rate-{}", rate.per_second()),
+        PointLoad::Closed(concurrency) => format!("concurrency-{concurrency:04}"),
+    };
+    if matrix.experiment.repetitions > 1 {
+        format!("{prefix}{load}-rep{repetition}")
+    } else {
+        format!("{prefix}{load}")
+    }
+}
+
+/// One line about a point that is over.
+fn line(summary: &PointSummary) -> String {
+    let offered = match summary.load {
+        plimsoll_records::OfferedLoad::Open { rate_per_s, .. } => format!("{rate_per_s} req/s"),
+        plimsoll_records::OfferedLoad::Closed { concurrency } => {
+            offered_text(PointLoad::Closed(concurrency))
+        }
+    };
+    let state = match (summary.stability.stable, summary.ttft.p50.value) {
+        (true, Some(ttft)) => format!("stable    TTFT p50 {:.0} ms", ttft.as_secs_f64() * 1e3),
+        (true, None) => "stable".to_owned(),
+        (false, _) => "unstable".to_owned(),
+    };
+    let failed = if summary.counts.failed > 0 {
+        format!("  {} failed", summary.counts.failed)
+    } else {
+        String::new()
+    };
+    format!(
+        "{:<22} {:>14} offered {:>8.2} done  {state}{failed}",
+        summary.id, offered, summary.throughput_per_s.value
+    )
+}
+
+fn manifest(
+    plan: &Plan,
+    options: &RunOptions,
+    clock: RunClock,
+    target: Option<&Target>,
+) -> Manifest {
+    let mut resolved = plan.matrix.clone();
+    resolved.experiment.seed = Some(plan.seed);
+    Manifest {
+        format: FormatVersion::CURRENT,
+        tool: options.tool.clone(),
+        experiment: plan.matrix.experiment.kind.as_str().to_owned(),
+        clock,
+        started: timestamp(clock).to_string(),
+        status: RunStatus::Running,
+        seed: plan.seed,
+        matrix_written: plan.source.text().to_owned(),
+        overrides: plan.source.overrides().to_vec(),
+        matrix_resolved: serde_json::to_value(&resolved).unwrap_or_default(),
+        machine: machine(),
+        target: target.map(Target::record).unwrap_or_default(),
+        points: Vec::new(),
+        left_out: plan.left_out.clone(),
+        stamps: StampSource::User,
+        remarks: Vec::new(),
+    }
+}
+
+fn timestamp(clock: RunClock) -> jiff::Timestamp {
+    let seconds = i64::try_from(clock.wall_anchor().as_secs()).unwrap_or_default();
+    jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+}
+
+/// The time in a folder's name: `20261121-230512`, UTC.
+fn folder_time(clock: RunClock) -> String {
+    timestamp(clock).strftime("%Y%m%d-%H%M%S").to_string()
+}

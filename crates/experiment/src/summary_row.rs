@@ -1,0 +1,55 @@
+//! The summary of a point as the row of `summary.parquet`.
+
+use std::time::Duration;
+
+use plimsoll_analysis::{LatencySummary, PointSummary};
+use plimsoll_records::{OfferedLoad, QuantilesMs, SummaryRow};
+
+/// The row of `point`.
+pub(crate) fn summary_row(point: &PointSummary) -> SummaryRow {
+    let group =
+        point.factors.iter().map(|(path, value)| format!("{path}={value}")).collect::<Vec<_>>();
+    SummaryRow {
+        point: point.id.clone(),
+        group: group.join(" "),
+        repetition: point.repetition,
+        rate_per_s: point.load.rate_per_s(),
+        concurrency: match point.load {
+            OfferedLoad::Closed { concurrency } => Some(concurrency),
+            OfferedLoad::Open { .. } => None,
+        },
+        achieved_rate_per_s: point.achieved_rate_per_s,
+        window_s: point.window.length().as_secs_f64(),
+        due: point.counts.due,
+        ok: point.counts.ok,
+        failed: point.counts.failed,
+        aborted: point.counts.aborted,
+        throughput_per_s: point.throughput_per_s.value,
+        throughput_low_per_s: Some(point.throughput_per_s.low),
+        throughput_high_per_s: Some(point.throughput_per_s.high),
+        output_tokens_per_s: point.output_tokens_per_s.value,
+        input_tokens_per_s: point.input_tokens_per_s,
+        makespan_throughput_per_s: point.makespan_throughput_per_s,
+        goodput_per_s: point.goodput.map(|goodput| goodput.per_s),
+        goodput_share: point.goodput.map(|goodput| goodput.share.value),
+        stable: point.stability.stable,
+        drift_per_s: point.stability.drift_per_s.value,
+        in_flight_mean: point.stability.in_flight_mean,
+        ttft: quantiles(&point.ttft),
+        service_ttft: quantiles(&point.service_ttft),
+        tpot: quantiles(&point.tpot),
+        itl: quantiles(&point.itl),
+        e2e: quantiles(&point.e2e),
+        schedule_lag: quantiles(&point.schedule_lag),
+    }
+}
+
+fn quantiles(latency: &LatencySummary) -> QuantilesMs {
+    let ms = |span: Option<Duration>| span.map(|span| span.as_secs_f64() * 1e3);
+    QuantilesMs {
+        mean: ms(latency.mean),
+        p50: ms(latency.p50.value),
+        p90: ms(latency.p90.value),
+        p99: ms(latency.p99.value),
+    }
+}

@@ -1,0 +1,104 @@
+//! One worker thread: its runtime, its shard, its connections, its bodies.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::thread::JoinHandle;
+
+use plimsoll_client::{Client, ClientConfig};
+use plimsoll_load::{Driver, Stop, pacing_runtime};
+use plimsoll_records::RowSender;
+use plimsoll_workload::Feeder;
+use tokio::sync::Notify;
+
+use crate::adapter::Requests;
+use crate::error::RunError;
+use crate::live::Live;
+
+/// What a worker is made from.
+pub(crate) struct WorkerPlan {
+    pub(crate) worker: u32,
+    pub(crate) driver: Driver,
+    pub(crate) stop: Stop,
+    pub(crate) client: ClientConfig,
+    pub(crate) feeder: Feeder,
+    pub(crate) rows: RowSender,
+    pub(crate) live: Arc<Live>,
+}
+
+/// A running worker.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    thread: JoinHandle<Result<WorkerEnd, RunError>>,
+    /// The kernel's id of the thread, 0 until it runs.
+    tid: Arc<AtomicI32>,
+}
+
+/// What a worker has to say when it is over.
+#[derive(Debug)]
+pub(crate) struct WorkerEnd {
+    pub(crate) rows_deferred: u64,
+    pub(crate) bodies_late: u64,
+}
+
+impl Worker {
+    /// Starts the thread. It ends when the driver has stopped and no request is in flight.
+    pub(crate) fn spawn(plan: WorkerPlan) -> Result<Self, RunError> {
+        let tid = Arc::new(AtomicI32::new(0));
+        let shared = Arc::clone(&tid);
+        let thread = std::thread::Builder::new()
+            .name(format!("plimsoll-load-{}", plan.worker))
+            .spawn(move || {
+                shared.store(nix::unistd::gettid().as_raw(), Ordering::Relaxed);
+                work(plan)
+            })
+            .map_err(RunError::io("start a worker thread"))?;
+        Ok(Self { thread, tid })
+    }
+
+    /// CPU time that the thread has used so far; `None` where the system does not say.
+    pub(crate) fn cpu_ns(&self) -> Option<u64> {
+        let tid = self.tid.load(Ordering::Relaxed);
+        let text = std::fs::read_to_string(format!("/proc/self/task/{tid}/schedstat")).ok()?;
+        text.split_ascii_whitespace().next()?.parse().ok()
+    }
+
+    /// Whether the thread has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Waits for the thread.
+    pub(crate) fn join(self) -> Result<WorkerEnd, RunError> {
+        self.thread.join().map_err(|_| RunError::WorkerDied)?
+    }
+}
+
+fn work(plan: WorkerPlan) -> Result<WorkerEnd, RunError> {
+    let clock = plan.client.clock;
+    let runtime = pacing_runtime().map_err(RunError::io("make a worker's runtime"))?;
+    let client = Client::new(plan.client).map_err(|error| RunError::Client(error.to_string()))?;
+    let requests = Requests {
+        worker: plan.worker,
+        clock,
+        client: Rc::new(client),
+        feeder: Rc::new(RefCell::new(plan.feeder)),
+        rows: Rc::new(RefCell::new(plan.rows)),
+        live: plan.live,
+        in_flight: Rc::new(Cell::new(0)),
+        bodies_late: Rc::new(Cell::new(0)),
+        idle: Rc::new(Notify::new()),
+    };
+    // The driver's own report is not needed: the lag of every start is in its row.
+    runtime.block_on(async {
+        let driven = plan.driver.run(&requests, &plan.stop).await;
+        requests.idle().await;
+        driven
+    })?;
+    // The sender goes with `requests`: dropping it hands over what it still holds.
+    Ok(WorkerEnd {
+        rows_deferred: requests.rows.borrow().deferred(),
+        bodies_late: requests.bodies_late.get(),
+    })
+}

@@ -1,0 +1,159 @@
+//! From Arrow record batches to rows.
+//!
+//! Columns are found by name, so a file of a newer minor version, with columns of its own, reads
+//! as well. Every value is checked: files come from disks, other tools and other versions.
+
+use arrow::array::RecordBatch;
+use plimsoll_units::RunNanos;
+
+use crate::cell::{Cells, Count, LargeCount};
+use crate::error::TableError;
+use crate::outcome::Outcome;
+use crate::row::{ChunkRow, RequestRow, StampSource};
+use crate::schema::{LATENCIES, STATISTICS, latency_column, request, summary, token};
+use crate::summary::{QuantilesMs, SummaryRow};
+
+/// A request as the `requests` table has it: the row, its chunks still missing, and their number.
+#[derive(Clone, Debug)]
+pub(crate) struct BareRow {
+    pub(crate) row: RequestRow,
+    pub(crate) chunks: u64,
+}
+
+/// A row of `tokens`: the request's id and one of its chunks.
+pub(crate) type TokenRow = (u64, ChunkRow);
+
+/// The requests of a batch of `requests`.
+pub(crate) fn decode_requests(batch: &RecordBatch) -> Result<Vec<BareRow>, TableError> {
+    let blank = BareRow { row: BLANK, chunks: 0 };
+    let mut cells = Cells::new(batch, blank);
+    cells.must(request::ID, |to, value| to.row.id = value)?;
+    cells.may(request::SESSION, |to, value| to.row.session = value)?;
+    cells.may(request::TURN, |to, value| to.row.turn = value)?;
+    cells.must(request::WORKER, |to, value| to.row.worker = value)?;
+    cells.must(request::INTENDED, |to, value| to.row.intended = value)?;
+    cells.must(request::DEQUEUED, |to, value| to.row.dequeued = value)?;
+    cells.may(request::CONNECTED, |to, value| to.row.connected = value)?;
+    cells.may(request::CONNECTION, |to, value| to.row.connection = value)?;
+    cells.may(request::SENT, |to, value| to.row.sent = value)?;
+    cells.may(request::FIRST_BYTE, |to, value| to.row.first_byte = value)?;
+    cells.may(request::ROLE_CHUNK, |to, value| to.row.role_chunk = value)?;
+    cells.may(request::FIRST_REASONING, |to, value| to.row.first_reasoning = value)?;
+    cells.may(request::FIRST_ANSWER, |to, value| to.row.first_answer = value)?;
+    cells.may(request::LAST_TOKEN, |to, value| to.row.last_token = value)?;
+    cells.may(request::USAGE, |to, value| to.row.usage = value)?;
+    cells.must(request::DONE, |to, value| to.row.done = value)?;
+    cells.must(request::RESENT, |to, value| to.row.resent = value)?;
+    cells.must(request::OUTCOME, |to, value| to.row.outcome = value)?;
+    cells.may(request::HTTP_STATUS, |to, value| to.row.http_status = value)?;
+    cells.may(request::ERROR, |to, value| to.row.error = value)?;
+    cells.may(request::FINISH_REASON, |to, value| to.row.finish_reason = value)?;
+    cells.must(request::PROMPT_TOKENS_PLANNED, |to, Count(value)| {
+        to.row.prompt_tokens_planned = value;
+    })?;
+    cells.may(request::PROMPT_TOKENS, |to, value| to.row.prompt_tokens = value.map(Count::get))?;
+    cells.must(request::OUTPUT_TOKENS_PLANNED, |to, Count(value)| {
+        to.row.output_tokens_planned = value;
+    })?;
+    cells.may(request::OUTPUT_TOKENS, |to, value| to.row.output_tokens = value.map(Count::get))?;
+    cells.may(request::CACHED_TOKENS, |to, value| to.row.cached_tokens = value.map(Count::get))?;
+    cells.must(request::STAMP_SOURCE, |to, value| to.row.stamp_source = value)?;
+    cells.must(request::CHUNKS, |to, LargeCount(value)| to.chunks = value)?;
+    Ok(cells.rows())
+}
+
+/// The chunks of a batch of `tokens`.
+pub(crate) fn decode_tokens(batch: &RecordBatch) -> Result<Vec<TokenRow>, TableError> {
+    let blank = ChunkRow { at: RunNanos::ZERO, tokens: 0, counted: false, reasoning: false };
+    let mut cells = Cells::new(batch, (0, blank));
+    cells.must(token::REQUEST_ID, |to: &mut TokenRow, value| to.0 = value)?;
+    cells.must(token::AT, |to, value| to.1.at = value)?;
+    cells.must(token::TOKENS, |to, Count(value)| to.1.tokens = value)?;
+    cells.must(token::COUNTED, |to, value| to.1.counted = value)?;
+    cells.must(token::REASONING, |to, value| to.1.reasoning = value)?;
+    Ok(cells.rows())
+}
+
+/// The points of a batch of `summary`.
+pub(crate) fn decode_summary(batch: &RecordBatch) -> Result<Vec<SummaryRow>, TableError> {
+    let mut cells = Cells::new(batch, SummaryRow::default());
+    cells.must(summary::POINT, |to, value| to.point = value)?;
+    cells.must(summary::GROUP, |to, value| to.group = value)?;
+    cells.must(summary::REPETITION, |to, value| to.repetition = value)?;
+    cells.may(summary::RATE, |to, value| to.rate_per_s = value)?;
+    cells.may(summary::CONCURRENCY, |to, value| to.concurrency = value)?;
+    cells.must(summary::ACHIEVED_RATE, |to, value| to.achieved_rate_per_s = value)?;
+    cells.must(summary::WINDOW, |to, value| to.window_s = value)?;
+    cells.must(summary::DUE, |to, LargeCount(value)| to.due = value)?;
+    cells.must(summary::OK, |to, LargeCount(value)| to.ok = value)?;
+    cells.must(summary::FAILED, |to, LargeCount(value)| to.failed = value)?;
+    cells.must(summary::ABORTED, |to, LargeCount(value)| to.aborted = value)?;
+    cells.must(summary::THROUGHPUT, |to, value| to.throughput_per_s = value)?;
+    cells.may(summary::THROUGHPUT_LOW, |to, value| to.throughput_low_per_s = value)?;
+    cells.may(summary::THROUGHPUT_HIGH, |to, value| to.throughput_high_per_s = value)?;
+    cells.must(summary::OUTPUT_TOKENS, |to, value| to.output_tokens_per_s = value)?;
+    cells.must(summary::INPUT_TOKENS, |to, value| to.input_tokens_per_s = value)?;
+    cells.may(summary::MAKESPAN_THROUGHPUT, |to, value| to.makespan_throughput_per_s = value)?;
+    cells.may(summary::GOODPUT, |to, value| to.goodput_per_s = value)?;
+    cells.may(summary::GOODPUT_SHARE, |to, value| to.goodput_share = value)?;
+    cells.must(summary::STABLE, |to, value| to.stable = value)?;
+    cells.must(summary::DRIFT, |to, value| to.drift_per_s = value)?;
+    cells.must(summary::IN_FLIGHT_MEAN, |to, value| to.in_flight_mean = value)?;
+    for (latency, quantiles) in LATENCIES.into_iter().zip(QUANTILES_OF) {
+        for (statistic, pick) in STATISTICS.into_iter().zip(STATISTIC_OF) {
+            cells.may(&latency_column(latency, statistic), |to, value| {
+                *pick(quantiles(to)) = value;
+            })?;
+        }
+    }
+    Ok(cells.rows())
+}
+
+/// The latencies of a summary row in the order of [`LATENCIES`].
+const QUANTILES_OF: [fn(&mut SummaryRow) -> &mut QuantilesMs; 6] = [
+    |row| &mut row.ttft,
+    |row| &mut row.service_ttft,
+    |row| &mut row.tpot,
+    |row| &mut row.itl,
+    |row| &mut row.e2e,
+    |row| &mut row.schedule_lag,
+];
+
+/// The statistics of a latency in the order of [`STATISTICS`].
+const STATISTIC_OF: [fn(&mut QuantilesMs) -> &mut Option<f64>; 4] =
+    [|of| &mut of.mean, |of| &mut of.p50, |of| &mut of.p90, |of| &mut of.p99];
+
+/// A row before its columns are read into it. Every field is overwritten or refused.
+pub(crate) const BLANK: RequestRow = RequestRow {
+    id: 0,
+    session: None,
+    turn: None,
+    worker: 0,
+    intended: RunNanos::ZERO,
+    dequeued: RunNanos::ZERO,
+    connected: None,
+    connection: None,
+    sent: None,
+    first_byte: None,
+    role_chunk: None,
+    first_reasoning: None,
+    first_answer: None,
+    last_token: None,
+    usage: None,
+    done: RunNanos::ZERO,
+    resent: false,
+    outcome: Outcome::Aborted,
+    http_status: None,
+    error: None,
+    finish_reason: None,
+    prompt_tokens_planned: 0,
+    prompt_tokens: None,
+    output_tokens_planned: 0,
+    output_tokens: None,
+    cached_tokens: None,
+    stamp_source: StampSource::User,
+    chunks: Vec::new(),
+};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,342 @@
+//! The results folder of one run, and the folder of one point in it.
+
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::atomic::write_atomically;
+use crate::decode::decode_summary;
+use crate::encode::encode_summary;
+use crate::error::RecordsError;
+use crate::finding::Finding;
+use crate::manifest::Manifest;
+use crate::parquet_file::{read_parquet, write_parquet};
+use crate::point::PointFile;
+use crate::schema::{REQUESTS_STREAM, TOKENS_STREAM, Table};
+use crate::summary::SummaryRow;
+use crate::version::FormatVersion;
+
+const MANIFEST: &str = "manifest.json";
+const FINDINGS: &str = "findings.json";
+const POINTS: &str = "points";
+const POINT_FILE: &str = "point.json";
+
+/// Longest name of a point or a results folder, bytes; file systems allow 255.
+const NAME_BYTES: usize = 200;
+
+/// The results folder of one run.
+///
+/// Every file in it is written whole or not at all; the streams of a running point are the one
+/// exception, and readable at any length.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResultsFolder {
+    path: PathBuf,
+}
+
+impl ResultsFolder {
+    /// A new folder `name` under `root`, which is made where it is missing. If the name is taken,
+    /// `name-2`, `name-3` and so on are tried.
+    ///
+    /// It is no results folder to [`ResultsFolder::open`] before its manifest is written.
+    ///
+    /// # Errors
+    /// When the name cannot be a folder's, or the system refuses.
+    pub fn create(root: &Path, name: &str) -> Result<Self, RecordsError> {
+        check_name("results folder", name)?;
+        fs::create_dir_all(root).map_err(RecordsError::io("create", root))?;
+        let mut path = root.join(name);
+        let mut next = 2_u32;
+        loop {
+            match fs::create_dir(&path) {
+                Ok(()) => break,
+                Err(cause) if cause.kind() == ErrorKind::AlreadyExists => {
+                    path = root.join(format!("{name}-{next}"));
+                    next += 1;
+                }
+                Err(cause) => return Err(RecordsError::io("create", &path)(cause)),
+            }
+        }
+        let points = path.join(POINTS);
+        fs::create_dir(&points).map_err(RecordsError::io("create", &points))?;
+        Ok(Self { path })
+    }
+
+    /// The results folder at `path`.
+    ///
+    /// # Errors
+    /// When there is none, or it is of another major format version than this build reads.
+    pub fn open(path: &Path) -> Result<Self, RecordsError> {
+        /// The one key that every version of the manifest has.
+        #[derive(Deserialize)]
+        struct Versioned {
+            format: FormatVersion,
+        }
+        fs::read_dir(path).map_err(RecordsError::io("open", path))?;
+        let folder = Self { path: path.to_owned() };
+        // Before anything else in the manifest, which another version may have shaped otherwise.
+        let Versioned { format } = folder.read_manifest()?;
+        format
+            .check_readable()
+            .map_err(|cause| RecordsError::Version { path: path.to_owned(), cause })?;
+        Ok(folder)
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its manifest, as it is on file now.
+    ///
+    /// # Errors
+    /// When there is none, or it does not hold what a manifest must.
+    pub fn manifest(&self) -> Result<Manifest, RecordsError> {
+        self.read_manifest()
+    }
+
+    /// Writes the manifest, replacing the one that is there.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn write_manifest(&self, manifest: &Manifest) -> Result<(), RecordsError> {
+        write_json(&self.path.join(MANIFEST), manifest)
+    }
+
+    /// The folder of the point `id`, whether it is there yet or not.
+    ///
+    /// # Errors
+    /// When `id` cannot name a folder: empty, longer than 200 bytes, beginning with a dot, or with
+    /// a slash, backslash or control character in it.
+    pub fn point(&self, id: &str) -> Result<PointDir, RecordsError> {
+        check_name("point", id)?;
+        Ok(PointDir { path: self.path.join(POINTS).join(id), id: id.to_owned() })
+    }
+
+    /// Writes `summary.parquet`, replacing the one that is there.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn write_summary(&self, rows: &[SummaryRow]) -> Result<(), RecordsError> {
+        let path = self.path.join(Table::Summary.parquet_name());
+        write_parquet(&path, Table::Summary, |file| {
+            file.append(&encode_summary(rows)).map_err(RecordsError::writing(&path))
+        })
+    }
+
+    /// The rows of `summary.parquet`.
+    ///
+    /// # Errors
+    /// When there is none, or it does not hold what it must.
+    pub fn read_summary(&self) -> Result<Vec<SummaryRow>, RecordsError> {
+        let path = self.path.join(Table::Summary.parquet_name());
+        let mut rows = Vec::new();
+        read_parquet(&path, |batch| {
+            rows.append(&mut decode_summary(&batch).map_err(RecordsError::reading(&path))?);
+            Ok(())
+        })?;
+        Ok(rows)
+    }
+
+    /// Writes `findings.json`, replacing the one that is there. Numbers that are not finite are
+    /// left out: JSON has no form for them.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn write_findings(&self, findings: &[Finding]) -> Result<(), RecordsError> {
+        let mut findings = findings.to_vec();
+        for finding in &mut findings {
+            finding.numbers.retain(|_, number| number.is_finite());
+        }
+        write_json(&self.path.join(FINDINGS), &findings)
+    }
+
+    /// The findings of `findings.json`.
+    ///
+    /// # Errors
+    /// When there is none, or it does not hold what it must.
+    pub fn read_findings(&self) -> Result<Vec<Finding>, RecordsError> {
+        read_json(&self.path.join(FINDINGS))
+    }
+
+    /// The manifest, or the part of it that `T` asks for.
+    fn read_manifest<T: DeserializeOwned>(&self) -> Result<T, RecordsError> {
+        read_json(&self.path.join(MANIFEST)).map_err(|error| match error {
+            RecordsError::Io { cause, .. } if cause.kind() == ErrorKind::NotFound => {
+                RecordsError::NoManifest { path: self.path.clone() }
+            }
+            other => other,
+        })
+    }
+}
+
+/// The folder of one point.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PointDir {
+    path: PathBuf,
+    id: String,
+}
+
+impl PointDir {
+    /// The point's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The path of the file `name` in it.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Makes the folder where it is missing.
+    pub(crate) fn make(&self) -> Result<(), RecordsError> {
+        fs::create_dir_all(&self.path).map_err(RecordsError::io("create", &self.path))
+    }
+
+    /// Writes `point.json`, replacing the one that is there; makes the folder where it is missing.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn write_point_file(&self, point: &PointFile) -> Result<(), RecordsError> {
+        self.make()?;
+        write_json(&self.file(POINT_FILE), point)
+    }
+
+    /// What `point.json` says. A point without it was not measured to its end.
+    ///
+    /// # Errors
+    /// When there is none, or it does not hold what it must.
+    pub fn read_point_file(&self) -> Result<PointFile, RecordsError> {
+        read_json(&self.file(POINT_FILE))
+    }
+
+    /// Removes the rows and the point file of an earlier attempt, if there are any.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn remove_rows(&self) -> Result<(), RecordsError> {
+        let files = [
+            POINT_FILE,
+            Table::Requests.parquet_name(),
+            Table::Tokens.parquet_name(),
+            REQUESTS_STREAM,
+            TOKENS_STREAM,
+        ];
+        for path in files.map(|name| self.file(name)) {
+            match fs::remove_file(&path) {
+                Err(cause) if cause.kind() != ErrorKind::NotFound => {
+                    return Err(RecordsError::io("remove", &path)(cause));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether `name` can name a folder of its own inside another.
+fn check_name(what: &'static str, name: &str) -> Result<(), RecordsError> {
+    let problem = if name.is_empty() {
+        "it is empty"
+    } else if name.len() > NAME_BYTES {
+        "it is longer than 200 bytes"
+    } else if name.starts_with('.') {
+        "it begins with a dot"
+    } else if name.contains(|c: char| c == '/' || c == '\\' || c.is_control()) {
+        "it holds a slash, a backslash or a control character"
+    } else {
+        return Ok(());
+    };
+    Err(RecordsError::Name { what, name: name.to_owned(), problem })
+}
+
+/// Writes `value` as JSON that a person can read.
+fn write_json<T: Serialize + ?Sized>(path: &Path, value: &T) -> Result<(), RecordsError> {
+    let mut text = serde_json::to_string_pretty(value)
+        .map_err(|cause| RecordsError::Json { path: path.to_owned(), cause })?;
+    text.push('\n');
+    write_atomically(path, |file| {
+        file.write_all(text.as_bytes()).map_err(RecordsError::io("write", path))
+    })
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, RecordsError> {
+    let text = fs::read_to_string(path).map_err(RecordsError::io("read", path))?;
+    serde_json::from_str(&text).map_err(|cause| RecordsError::Json { path: path.to_owned(), cause })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_taken_gets_a_number() {
+        let root = tempfile::tempdir().unwrap();
+        let deep = root.path().join("a/b");
+        let names = [0; 3].map(|_| {
+            let folder = ResultsFolder::create(&deep, "run").unwrap();
+            folder.path().file_name().unwrap().to_owned()
+        });
+        assert_eq!(names, ["run", "run-2", "run-3"]);
+    }
+
+    #[test]
+    fn names_that_lead_out_of_the_folder_are_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = ResultsFolder::create(root.path(), "run").unwrap();
+        for (name, problem) in [
+            ("", "empty"),
+            ("..", "dot"),
+            (".hidden", "dot"),
+            ("a/b", "slash"),
+            ("a\\b", "slash"),
+            ("a\nb", "control"),
+            (&"x".repeat(201), "200 bytes"),
+        ] {
+            let error = folder.point(name).unwrap_err().to_string();
+            assert!(error.contains(problem), "{error}");
+            assert!(ResultsFolder::create(root.path(), name).is_err());
+        }
+        assert_eq!(folder.point("rate=10,gpus=4 r0").unwrap().id(), "rate=10,gpus=4 r0");
+    }
+
+    #[test]
+    fn a_folder_without_manifest_is_no_results_folder() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = ResultsFolder::create(root.path(), "run").unwrap();
+        let error = ResultsFolder::open(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("run is no results folder"), "{error}");
+        let error = ResultsFolder::open(&root.path().join("gone")).unwrap_err().to_string();
+        assert!(error.contains("cannot open") && error.contains("gone"), "{error}");
+    }
+
+    #[test]
+    fn another_major_version_is_refused_by_name_whatever_else_the_manifest_holds() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = ResultsFolder::create(root.path(), "run").unwrap();
+        for (version, readable) in [("0.9", false), ("1.7", true), ("2.0", false)] {
+            fs::write(folder.path().join(MANIFEST), format!("{{\"format\": \"{version}\"}}"))
+                .unwrap();
+            let opened = ResultsFolder::open(folder.path());
+            assert_eq!(opened.is_ok(), readable, "{version}");
+            if let Err(error) = opened {
+                let error = error.to_string();
+                assert!(error.contains(&format!("format is {version}")), "{error}");
+                assert!(error.contains(&folder.path().display().to_string()), "{error}");
+            }
+        }
+        fs::write(folder.path().join(MANIFEST), "{\"format\": 2}").unwrap();
+        let error = ResultsFolder::open(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("manifest.json"), "{error}");
+    }
+}

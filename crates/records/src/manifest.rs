@@ -1,0 +1,113 @@
+//! The manifest of a run (`manifest.json`): everything one needs to repeat it or to doubt it.
+
+use std::collections::BTreeMap;
+
+use plimsoll_units::RunClock;
+use serde::{Deserialize, Serialize};
+
+use crate::{FormatVersion, StampSource};
+
+/// The manifest of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The version of the folder's format.
+    pub format: FormatVersion,
+    /// The tool that wrote it.
+    pub tool: Tool,
+    /// The experiment's kind: `saturation`, ...
+    pub experiment: String,
+    /// The clock that every stamp of the run counts from.
+    pub clock: RunClock,
+    /// When the run began, as an RFC 3339 date in UTC.
+    pub started: String,
+    /// Where the run stands.
+    pub status: RunStatus,
+    /// The one seed that every random source of the run is derived from.
+    pub seed: u64,
+    /// The matrix as it was written, before overrides.
+    pub matrix_written: String,
+    /// The overrides of the command line, in order.
+    pub overrides: Vec<String>,
+    /// The matrix with overrides and defaults in place.
+    pub matrix_resolved: serde_json::Value,
+    /// The machine that the client ran on.
+    pub machine: Machine,
+    /// The server that was measured.
+    pub target: TargetRecord,
+    /// Ids of the planned points, in order.
+    pub points: Vec<String>,
+    /// Points of the matrix that were left out, and why.
+    pub left_out: Vec<LeftOut>,
+    /// Where the stamps of responses come from.
+    pub stamps: StampSource,
+    /// Remarks of the run about itself (calibration, fallbacks), in order.
+    pub remarks: Vec<String>,
+}
+
+/// The tool that wrote a results folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tool {
+    /// Name of the program.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The commit that it was built from, where the build knew it.
+    pub commit: Option<String>,
+}
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunStatus {
+    /// It runs, or its process died.
+    Running,
+    /// Every planned point was measured.
+    Complete,
+    /// It was interrupted.
+    Interrupted,
+    /// It failed.
+    Failed,
+}
+
+/// The machine that the client ran on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    /// CPU model.
+    pub cpu: String,
+    /// Logical cores that the process may use.
+    pub cores: u32,
+    /// Memory in bytes.
+    pub memory_bytes: u64,
+    /// Operating system and its version.
+    pub os: String,
+    /// Kernel version.
+    pub kernel: String,
+}
+
+/// The server that was measured.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TargetRecord {
+    /// How it was obtained: `sim`, `attach`.
+    pub launch: String,
+    /// Its base URL.
+    pub url: String,
+    /// The model's served name.
+    pub model: String,
+    /// What the server calls itself, where it says so.
+    pub server: Option<String>,
+    /// Its version, where it says so.
+    pub version: Option<String>,
+    /// Longest context in tokens, where it says so.
+    pub max_model_len: Option<u64>,
+    /// The settings that the matrix declared.
+    pub settings_declared: BTreeMap<String, serde_json::Value>,
+}
+
+/// A point of the matrix that was left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Which point, by its factors.
+    pub point: String,
+    /// Why.
+    pub reason: String,
+}

@@ -1,0 +1,11 @@
+//! The results folder as its users see it: through the public interface, and on the disk.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what fails here fails its test")]
+
+mod columns;
+mod cuts;
+mod folder;
+mod golden;
+mod killed;
+mod sample;
+mod versions;

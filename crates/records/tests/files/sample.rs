@@ -1,0 +1,226 @@
+//! Rows and files to write, the same each time.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use plimsoll_records::{
+    ChunkRow, ConnectionUse, Finding, FindingCode, FormatVersion, LeftOut, Machine, Manifest,
+    OfferedLoad, Outcome, Phases, PointDir, PointEnd, PointFile, PointWriter, QuantilesMs,
+    RequestRow, RunStatus, ServerCounters, Severity, StampSource, SummaryRow, TargetRecord, Tool,
+    WorkerRecord, WorkloadRecord, WrittenPoint,
+};
+use plimsoll_units::RunNanos;
+
+/// A request that went well: one chunk a token, 10 ms apart, `id % 5` of them.
+pub(crate) fn row(id: u64) -> RequestRow {
+    let at = |ms: u64| RunNanos::from_nanos(id * 1_000_000 + ms * 1_000_000);
+    let tokens = u32::try_from(id % 5).unwrap();
+    let chunks: Vec<_> = (0..tokens)
+        .map(|place| ChunkRow {
+            at: at(50 + 10 * u64::from(place)),
+            tokens: 1,
+            counted: true,
+            reasoning: place == 0,
+        })
+        .collect();
+    RequestRow {
+        id,
+        session: None,
+        turn: None,
+        worker: u32::try_from(id % 2).unwrap(),
+        intended: at(0),
+        dequeued: at(0) + Duration::from_micros(40),
+        connected: Some(at(0) + Duration::from_micros(60)),
+        connection: Some(if id < 2 { ConnectionUse::New } else { ConnectionUse::Reused }),
+        sent: Some(at(0) + Duration::from_micros(90)),
+        first_byte: Some(at(49)),
+        role_chunk: Some(at(49)),
+        first_reasoning: chunks.first().map(|chunk| chunk.at),
+        first_answer: chunks.get(1).map(|chunk| chunk.at),
+        last_token: chunks.last().map(|chunk| chunk.at),
+        usage: Some(at(99)),
+        done: at(100),
+        resent: false,
+        outcome: Outcome::Ok,
+        http_status: Some(200),
+        error: None,
+        finish_reason: Some("length".to_owned()),
+        prompt_tokens_planned: 512,
+        prompt_tokens: Some(512),
+        output_tokens_planned: tokens,
+        output_tokens: Some(tokens),
+        cached_tokens: Some(0),
+        stamp_source: StampSource::User,
+        chunks,
+    }
+}
+
+/// A request that no server took.
+pub(crate) fn refused(id: u64) -> RequestRow {
+    RequestRow {
+        session: Some(7),
+        turn: Some(1),
+        connected: None,
+        connection: None,
+        sent: None,
+        first_byte: None,
+        role_chunk: None,
+        first_reasoning: None,
+        first_answer: None,
+        last_token: None,
+        usage: None,
+        outcome: Outcome::Refused,
+        http_status: None,
+        error: Some("connection refused (os error 111)".to_owned()),
+        finish_reason: None,
+        prompt_tokens: None,
+        output_tokens: None,
+        cached_tokens: None,
+        chunks: Vec::new(),
+        ..row(id)
+    }
+}
+
+/// Writes `rows` into `point`, to the end.
+pub(crate) fn write(point: &PointDir, rows: impl IntoIterator<Item = RequestRow>) -> WrittenPoint {
+    let writer = PointWriter::create(point, |_| {}).unwrap();
+    let mut sender = writer.sender();
+    for row in rows {
+        sender.send(row);
+    }
+    sender.close();
+    writer.finish().unwrap()
+}
+
+pub(crate) fn manifest() -> Manifest {
+    Manifest {
+        format: FormatVersion { major: 1, minor: 0 },
+        tool: Tool {
+            name: "saturation".to_owned(),
+            version: "0.1.0".to_owned(),
+            commit: Some("0123abc".to_owned()),
+        },
+        experiment: "saturation".to_owned(),
+        // A clock has no public constructor but `start`; its file form makes one that stands still.
+        clock: serde_json::from_str(
+            r#"{"origin_monotonic_ns": 1000, "origin_unix_ns": 1750000000000000000}"#,
+        )
+        .unwrap(),
+        started: "2025-06-15T15:06:40Z".to_owned(),
+        status: RunStatus::Complete,
+        seed: 42,
+        matrix_written: "[load]\nrates = [10]\n".to_owned(),
+        overrides: vec!["load.rates=[10]".to_owned()],
+        matrix_resolved: serde_json::json!({"load": {"rates": [10.0]}}),
+        machine: Machine {
+            cpu: "a CPU".to_owned(),
+            cores: 2,
+            memory_bytes: 8 << 30,
+            os: "Debian 12".to_owned(),
+            kernel: "6.1".to_owned(),
+        },
+        target: TargetRecord {
+            launch: "sim".to_owned(),
+            url: "http://127.0.0.1:8000".to_owned(),
+            model: "qwen3-14b".to_owned(),
+            server: Some("plimsoll-sim".to_owned()),
+            version: Some("0.1.0".to_owned()),
+            max_model_len: Some(40_960),
+            settings_declared: BTreeMap::from([("max-num-seqs".to_owned(), 256.into())]),
+        },
+        points: vec!["rate-10".to_owned()],
+        left_out: vec![LeftOut { point: "gpus=8".to_owned(), reason: "4 GPUs".to_owned() }],
+        stamps: StampSource::User,
+        remarks: vec!["prompts calibrated with 3 requests".to_owned()],
+    }
+}
+
+pub(crate) fn point_file() -> PointFile {
+    let at = RunNanos::from_nanos;
+    PointFile {
+        id: "rate-10".to_owned(),
+        factors: BTreeMap::from([("server.settings.max-num-seqs".to_owned(), "256".to_owned())]),
+        repetition: 0,
+        load: OfferedLoad::Open {
+            arrivals: "poisson".to_owned(),
+            rate_per_s: 10.0,
+            gap_cv: Some(1.0),
+            seed: 42,
+            max_in_flight: None,
+        },
+        phases: Phases {
+            start_ns: at(0),
+            measure_start_ns: at(1),
+            measure_end_ns: at(2),
+            arrivals_end_ns: at(3),
+            end_ns: at(4),
+        },
+        ended: PointEnd::Complete,
+        workers: vec![WorkerRecord {
+            worker: 0,
+            cpu_share: Some(0.125),
+            rows_deferred: 0,
+            bodies_late: 0,
+        }],
+        server: ServerCounters {
+            prefix_cache_queries_tokens: Some(5120.0),
+            prefix_cache_hits_tokens: Some(0.0),
+            preemptions: Some(0.0),
+            running_max: Some(3.0),
+            waiting_max: Some(0.0),
+            kv_cache_usage_max: Some(0.25),
+        },
+        workload: WorkloadRecord {
+            shared_prefix: Some(0.0),
+            exact_output: true,
+            exact_input: true,
+            mean_output_tokens: Some(2.0),
+        },
+    }
+}
+
+pub(crate) fn findings() -> Vec<Finding> {
+    vec![Finding {
+        code: FindingCode::WindowShort,
+        severity: Severity::Warning,
+        point: Some("rate-10".to_owned()),
+        message: "the window is 0.5 s".to_owned(),
+        numbers: BTreeMap::from([("window_s".to_owned(), 0.5)]),
+        remedy: "measure for longer".to_owned(),
+    }]
+}
+
+pub(crate) fn summary() -> Vec<SummaryRow> {
+    let of =
+        |mean, p50, p90, p99| QuantilesMs { mean: Some(mean), p50: Some(p50), p90: Some(p90), p99 };
+    vec![SummaryRow {
+        point: "rate-10".to_owned(),
+        group: "server.settings.max-num-seqs=256".to_owned(),
+        repetition: 0,
+        rate_per_s: Some(10.0),
+        concurrency: None,
+        achieved_rate_per_s: 9.875,
+        window_s: 20.0,
+        due: 200,
+        ok: 198,
+        failed: 1,
+        aborted: 1,
+        throughput_per_s: 9.75,
+        throughput_low_per_s: Some(9.5),
+        throughput_high_per_s: Some(10.0),
+        output_tokens_per_s: 1248.0,
+        input_tokens_per_s: 4992.0,
+        makespan_throughput_per_s: Some(9.25),
+        goodput_per_s: Some(9.5),
+        goodput_share: Some(0.95),
+        stable: true,
+        drift_per_s: 0.125,
+        in_flight_mean: 12.5,
+        ttft: of(61.5, 60.0, 75.0, None),
+        service_ttft: of(61.0, 59.5, 74.5, None),
+        tpot: of(11.0, 10.5, 12.0, Some(14.0)),
+        itl: of(11.0, 10.5, 12.5, Some(20.0)),
+        e2e: of(1400.0, 1390.0, 1500.0, None),
+        schedule_lag: of(0.0625, 0.0625, 0.125, None),
+    }]
+}

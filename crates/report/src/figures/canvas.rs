@@ -1,0 +1,377 @@
+//! The drawing surface: a titled sheet, and panels with axes on it. All in pixels of the figure.
+
+use std::io;
+
+use plotters::backend::SVGBackend;
+use plotters::coord::Shift;
+use plotters::drawing::{DrawingArea, DrawingAreaErrorKind, IntoDrawingArea};
+use plotters::element::{Circle, PathElement, Rectangle, Text};
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{Color as _, FontStyle, IntoFont, RGBColor, ShapeStyle, TextStyle, WHITE};
+
+use crate::axis::Axis;
+
+/// What drawing returns.
+pub(super) type Drawn = Result<(), DrawingAreaErrorKind<io::Error>>;
+
+/// Text, lines that carry data, lines that help the eye.
+const INK: RGBColor = RGBColor(0x22, 0x2b, 0x33);
+const SOFT_INK: RGBColor = RGBColor(0x5b, 0x66, 0x70);
+const GRID: RGBColor = RGBColor(0xe3, 0xe7, 0xea);
+
+// The palette of Okabe and Ito, which colour-blind readers tell apart.
+pub(super) const BLUE: RGBColor = RGBColor(0x00, 0x72, 0xb2);
+pub(super) const VERMILLION: RGBColor = RGBColor(0xd5, 0x5e, 0x00);
+pub(super) const GREEN: RGBColor = RGBColor(0x00, 0x9e, 0x73);
+pub(super) const PURPLE: RGBColor = RGBColor(0xa0, 0x4a, 0x7c);
+pub(super) const SKY: RGBColor = RGBColor(0x56, 0xb4, 0xe9);
+pub(super) const ORANGE: RGBColor = RGBColor(0xe6, 0x9f, 0x00);
+pub(super) const GREY: RGBColor = RGBColor(0x8a, 0x93, 0x9b);
+
+/// The heights of a sheet's title, of its legend, and the width of a figure.
+const TITLE: i32 = 40;
+const LEGEND: i32 = 24;
+const WIDTH: i32 = 880;
+/// Mean width of a character over the size of the font, of a common sans-serif.
+const CHARACTER: f64 = 0.51;
+
+/// Which end of a text stands at its point, or which side of a line it stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Left,
+    Middle,
+    Right,
+}
+
+/// How a line is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stroke {
+    Solid(u32),
+    Dashed,
+    Dotted,
+}
+
+/// How a point is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dot {
+    Filled,
+    Hollow,
+}
+
+/// An entry of a legend.
+pub(super) enum Key {
+    Line(RGBColor, Stroke),
+    Dot(RGBColor, Dot),
+    Area(RGBColor),
+}
+
+/// A figure.
+pub(super) struct Sheet<'a> {
+    area: DrawingArea<SVGBackend<'a>, Shift>,
+    height: i32,
+    top: i32,
+}
+
+impl<'a> Sheet<'a> {
+    /// An empty figure with its title and legend.
+    pub(super) fn new(
+        svg: &'a mut String,
+        height: i32,
+        title: &str,
+        legend: &[(Key, &str)],
+    ) -> Result<Self, DrawingAreaErrorKind<io::Error>> {
+        let area = SVGBackend::with_string(svg, (WIDTH as u32, height as u32)).into_drawing_area();
+        area.fill(&WHITE)?;
+        let mut sheet = Self { area, height, top: TITLE };
+        // A sentence that does not fit gets smaller letters, down to what can be read.
+        let size = (f64::from(WIDTH - 40) / (title.chars().count().max(1) as f64 * CHARACTER))
+            .clamp(12.0, 17.0);
+        sheet.text(title, (20, 22), size, &INK, Side::Left, true)?;
+        sheet.legend(legend)?;
+        Ok(sheet)
+    }
+
+    fn legend(&mut self, legend: &[(Key, &str)]) -> Drawn {
+        let (mut x, mut y) = (20, TITLE + 8);
+        for (key, name) in legend {
+            let length = 30 + text_width(name, 12.5) + 18;
+            if x + length > WIDTH && x > 20 {
+                x = 20;
+                y += LEGEND - 4;
+            }
+            match key {
+                Key::Line(colour, stroke) => {
+                    self.stroke(&[(x, y), (x + 22, y)], *colour, *stroke)?;
+                }
+                Key::Dot(colour, dot) => self.dot((x + 11, y), *colour, *dot)?,
+                Key::Area(colour) => {
+                    self.fill_rectangle((x, y - 6), (x + 22, y + 6), *colour, 0.25)?;
+                }
+            }
+            self.text(name, (x + 28, y), 12.5, &SOFT_INK, Side::Left, false)?;
+            x += length;
+        }
+        if !legend.is_empty() {
+            self.top = y + 10;
+        }
+        Ok(())
+    }
+
+    /// The `place`-th of `of` panels beside each other, with axes.
+    pub(super) fn panel(
+        &self,
+        (place, of): (i32, i32),
+        x: (Axis, &str),
+        y: (Axis, &str),
+    ) -> Result<Panel<'_, 'a>, DrawingAreaErrorKind<io::Error>> {
+        let width = WIDTH / of;
+        let panel = Panel {
+            sheet: self,
+            left: place * width + 62,
+            right: (place + 1) * width - 22,
+            top: self.top + 30,
+            bottom: self.height - 52,
+            x: x.0,
+            y: y.0,
+        };
+        panel.axes(x.1, y.1)?;
+        Ok(panel)
+    }
+
+    /// Puts the figure into the string.
+    pub(super) fn finish(self) -> Drawn {
+        self.area.present()
+    }
+
+    fn text(
+        &self,
+        text: &str,
+        at: (i32, i32),
+        size: f64,
+        colour: &RGBColor,
+        side: Side,
+        bold: bool,
+    ) -> Drawn {
+        let h = match side {
+            Side::Left => HPos::Left,
+            Side::Middle => HPos::Center,
+            Side::Right => HPos::Right,
+        };
+        let style = if bold { FontStyle::Bold } else { FontStyle::Normal };
+        // The backend divides by 1.24 what it is given.
+        let font = ("Helvetica, Arial, sans-serif", size * 1.24).into_font().style(style);
+        let style = TextStyle::from(font).color(colour).pos(Pos::new(h, VPos::Center));
+        self.area.draw(&Text::new(text.to_owned(), at, style))
+    }
+
+    fn fill_rectangle(
+        &self,
+        from: (i32, i32),
+        to: (i32, i32),
+        colour: RGBColor,
+        strength: f64,
+    ) -> Drawn {
+        self.area.draw(&Rectangle::new([from, to], colour.mix(strength).filled()))
+    }
+
+    fn dot(&self, at: (i32, i32), colour: RGBColor, dot: Dot) -> Drawn {
+        if dot == Dot::Hollow {
+            self.area.draw(&Circle::new(at, 4, WHITE.filled()))?;
+            return self.area.draw(&Circle::new(at, 4, colour.stroke_width(2)));
+        }
+        self.area.draw(&Circle::new(at, 4, colour.filled()))
+    }
+
+    fn stroke(&self, points: &[(i32, i32)], colour: RGBColor, stroke: Stroke) -> Drawn {
+        match stroke {
+            Stroke::Solid(width) => self.path(points.to_vec(), colour.stroke_width(width)),
+            Stroke::Dashed => self.broken(points, colour, (7.0, 5.0)),
+            Stroke::Dotted => self.broken(points, colour, (2.0, 4.0)),
+        }
+    }
+
+    fn path(&self, points: Vec<(i32, i32)>, style: ShapeStyle) -> Drawn {
+        self.area.draw(&PathElement::new(points, style))
+    }
+
+    /// A line of dashes: `(length, gap)` in pixels, carried on from segment to segment.
+    fn broken(&self, points: &[(i32, i32)], colour: RGBColor, (dash, gap): (f64, f64)) -> Drawn {
+        let period = dash + gap;
+        let mut walked = 0.0;
+        for ends in points.windows(2) {
+            let (from, to) = (float(ends[0]), float(ends[1]));
+            let length = (to.0 - from.0).hypot(to.1 - from.1);
+            if length == 0.0 {
+                continue;
+            }
+            let at = |way: f64| {
+                let share = way / length;
+                whole((from.0 + (to.0 - from.0) * share, from.1 + (to.1 - from.1) * share))
+            };
+            // The dashes that touch this segment, by their number since the line's start.
+            let first = (walked / period).floor() as u64;
+            let last = ((walked + length) / period).floor() as u64;
+            for number in first..=last {
+                let start = (number as f64 * period - walked).max(0.0);
+                let end = (number as f64 * period + dash - walked).min(length);
+                if start < end {
+                    self.path(vec![at(start), at(end)], colour.stroke_width(2))?;
+                }
+            }
+            walked += length;
+        }
+        Ok(())
+    }
+}
+
+/// A pair of axes on a sheet.
+pub(super) struct Panel<'s, 'a> {
+    sheet: &'s Sheet<'a>,
+    left: i32,
+    right: i32,
+    top: i32,
+    bottom: i32,
+    x: Axis,
+    y: Axis,
+}
+
+impl Panel<'_, '_> {
+    fn axes(&self, x_title: &str, y_title: &str) -> Drawn {
+        let wide = self.right - self.left > 400;
+        for (value, label) in self.y.ticks(6) {
+            let y = self.y_pixel(value);
+            self.sheet.path(vec![(self.left, y), (self.right, y)], GRID.stroke_width(1))?;
+            self.sheet.text(&label, (self.left - 8, y), 12.0, &SOFT_INK, Side::Right, false)?;
+        }
+        for (value, label) in self.x.ticks(if wide { 9 } else { 4 }) {
+            let x = self.x_pixel(value);
+            self.sheet.path(vec![(x, self.bottom), (x, self.bottom + 5)], GREY.stroke_width(1))?;
+            self.sheet.text(&label, (x, self.bottom + 16), 12.0, &SOFT_INK, Side::Middle, false)?;
+        }
+        self.sheet.path(
+            vec![(self.left, self.bottom), (self.right, self.bottom)],
+            GREY.stroke_width(1),
+        )?;
+        let middle = i32::midpoint(self.left, self.right);
+        self.sheet.text(x_title, (middle, self.bottom + 36), 12.5, &INK, Side::Middle, false)?;
+        self.sheet.text(y_title, (self.left - 42, self.top - 16), 12.5, &INK, Side::Left, false)
+    }
+
+    fn x_pixel(&self, value: f64) -> i32 {
+        // Far outside is as good as just outside, and does not overflow.
+        let place = self.x.place(value).clamp(-1.0, 2.0);
+        self.left + (place * f64::from(self.right - self.left)).round() as i32
+    }
+
+    fn y_pixel(&self, value: f64) -> i32 {
+        let place = self.y.place(value).clamp(0.0, 1.0);
+        self.bottom - (place * f64::from(self.bottom - self.top)).round() as i32
+    }
+
+    /// A line through the points that lie on the axes, in order.
+    pub(super) fn line(&self, points: &[(f64, f64)], colour: RGBColor, stroke: Stroke) -> Drawn {
+        let on_axes: Vec<_> = points
+            .iter()
+            .filter(|(x, y)| self.x.holds(*x) && y.is_finite())
+            .map(|&(x, y)| (self.x_pixel(x), self.y_pixel(y)))
+            .collect();
+        if on_axes.len() < 2 { Ok(()) } else { self.sheet.stroke(&on_axes, colour, stroke) }
+    }
+
+    /// A point with the ends of its interval.
+    pub(super) fn point(
+        &self,
+        x: f64,
+        (low, y, high): (f64, f64, f64),
+        colour: RGBColor,
+        dot: Dot,
+    ) -> Drawn {
+        if !self.x.holds(x) || !self.y.holds(y) {
+            return Ok(());
+        }
+        let at = self.x_pixel(x);
+        let (low, high) = (self.y_pixel(low), self.y_pixel(high));
+        if low - high > 2 {
+            let style = colour.stroke_width(1);
+            self.sheet.path(vec![(at, low), (at, high)], style)?;
+            for end in [low, high] {
+                self.sheet.path(vec![(at - 4, end), (at + 4, end)], style)?;
+            }
+        }
+        self.sheet.dot((at, self.y_pixel(y)), colour, dot)
+    }
+
+    /// Shades the loads from `from` to `to`.
+    pub(super) fn shade(&self, from: f64, to: f64, colour: RGBColor, strength: f64) -> Drawn {
+        let inside = |x: f64| self.x_pixel(x).clamp(self.left, self.right);
+        self.sheet.fill_rectangle(
+            (inside(from), self.top),
+            (inside(to), self.bottom),
+            colour,
+            strength,
+        )
+    }
+
+    /// Shades the values from `low` to `high`.
+    pub(super) fn band(&self, low: f64, high: f64, colour: RGBColor) -> Drawn {
+        let (low, high) = (self.y_pixel(low), self.y_pixel(high));
+        self.sheet.fill_rectangle((self.left, high), (self.right, low.max(high + 1)), colour, 0.25)
+    }
+
+    /// A line across at one value.
+    pub(super) fn level(&self, y: f64, colour: RGBColor, stroke: Stroke) -> Drawn {
+        let y = self.y_pixel(y);
+        self.sheet.stroke(&[(self.left, y), (self.right, y)], colour, stroke)
+    }
+
+    /// A line upright at one load, with a label beside it, `share` of the way up: on the given side
+    /// where that has room, else on the other.
+    pub(super) fn mark(
+        &self,
+        x: f64,
+        label: &str,
+        (colour, stroke): (RGBColor, Stroke),
+        (share, side): (f64, Side),
+    ) -> Drawn {
+        if !self.x.holds(x) {
+            return Ok(());
+        }
+        let at = self.x_pixel(x);
+        self.sheet.stroke(&[(at, self.bottom), (at, self.top)], colour, stroke)?;
+        let y = self.bottom - (share * f64::from(self.bottom - self.top)).round() as i32;
+        let width = text_width(label, 12.5) + 8;
+        let (left, right) = (at - 6 - width, at + 6);
+        let to_the_left = match side {
+            Side::Left => left >= self.left,
+            _ => right + width > self.right,
+        };
+        let from = if to_the_left { left } else { right };
+        self.sheet.fill_rectangle((from, y - 9), (from + width, y + 9), WHITE, 0.85)?;
+        self.sheet.text(label, (from + 4, y), 12.5, &colour, Side::Left, true)
+    }
+
+    /// A label above a value, at the right end.
+    pub(super) fn note(&self, text: &str, y: f64, colour: RGBColor) -> Drawn {
+        let y = (self.y_pixel(y) - 12).max(self.top + 6);
+        self.sheet.text(text, (self.right - 4, y), 12.5, &colour, Side::Right, true)
+    }
+
+    /// Says in the middle of the panel why it is empty.
+    pub(super) fn empty(&self, text: &str) -> Drawn {
+        let middle = (i32::midpoint(self.left, self.right), i32::midpoint(self.top, self.bottom));
+        self.sheet.text(text, middle, 13.0, &SOFT_INK, Side::Middle, false)
+    }
+}
+
+/// About how wide a text is.
+fn text_width(text: &str, size: f64) -> i32 {
+    (text.chars().count() as f64 * size * CHARACTER).ceil() as i32
+}
+
+fn float((x, y): (i32, i32)) -> (f64, f64) {
+    (f64::from(x), f64::from(y))
+}
+
+fn whole((x, y): (f64, f64)) -> (i32, i32) {
+    (x.round() as i32, y.round() as i32)
+}

@@ -1,0 +1,155 @@
+//! `report.html`: one file with everything in it, to be opened anywhere without a network.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use askama::Template;
+use plimsoll_records::Manifest;
+use plimsoll_units::RunNanos;
+use plotly::Plot;
+
+use crate::clean::{clean, clean_lines};
+use crate::error::ReportError;
+use crate::figures;
+use crate::findings::{Entry, entries, tally};
+use crate::input::ReportInput;
+use crate::interactive::{self, Figure};
+use crate::ladder::{Ladder, State, ladders};
+use crate::markdown::resolved;
+use crate::table::{Form, Table};
+use crate::wording::{
+    Fact, HOW_TO_READ, environment, facts, headline, left_out, verdict_meaning, verdict_word,
+};
+
+/// Groups whose figures are open when the page opens; the others' are drawn when opened.
+const OPEN_GROUPS: usize = 3;
+
+const STYLE: &str = include_str!("../templates/report.css");
+const SCRIPT: &str = include_str!("../templates/report.js");
+
+#[derive(Template)]
+#[template(path = "report.html")]
+struct Page {
+    nonce: String,
+    style: &'static str,
+    script: &'static str,
+    plotting: String,
+    title: String,
+    server: String,
+    started: String,
+    verdict: &'static str,
+    verdict_class: String,
+    meaning: String,
+    groups: Vec<GroupPart>,
+    tally: String,
+    findings: Vec<Entry>,
+    how_to_read: [(&'static str, &'static str); 7],
+    environment: Vec<(&'static str, String)>,
+    left_out: Vec<String>,
+    remarks: Vec<String>,
+    written: String,
+    resolved: String,
+}
+
+/// One group of the page.
+struct GroupPart {
+    label: String,
+    headline: String,
+    facts: Vec<Fact>,
+    figures: Vec<Figure>,
+    /// The same figures as SVG, for a reader without scripts; their text is escaped already.
+    drawings: Vec<String>,
+    open: bool,
+    head: Vec<[&'static str; 2]>,
+    rows: Vec<(&'static str, Vec<String>)>,
+    footnotes: Vec<&'static str>,
+}
+
+/// The report as one HTML page: figures to zoom and switch, points, findings, environment.
+///
+/// It holds the plotting script (about 4.5 MB) and asks the network for nothing; its content
+/// security policy lets only its own scripts run. Without scripts it shows the SVG figures.
+///
+/// # Errors
+/// When a figure or the page cannot be made.
+pub fn html(input: &ReportInput<'_>) -> Result<String, ReportError> {
+    let ladders = ladders(&input.judgement.groups);
+    let findings = entries(&input.judgement.findings, &ladders);
+    let files = figures::file_names(ladders.len());
+    let mut groups = Vec::with_capacity(ladders.len());
+    for (place, (ladder, files)) in ladders.iter().zip(files).enumerate() {
+        groups.push(group(ladder, place, files, input)?);
+    }
+    let manifest = input.manifest;
+    let page = Page {
+        nonce: nonce(manifest),
+        style: STYLE,
+        script: SCRIPT,
+        plotting: plotting_script()?,
+        title: input.title(),
+        server: input.server(),
+        started: clean(&manifest.started),
+        verdict: verdict_word(input.judgement.verdict),
+        verdict_class: input.judgement.verdict.to_string(),
+        meaning: verdict_meaning(input.judgement, &findings),
+        groups,
+        tally: tally(&findings),
+        findings,
+        how_to_read: HOW_TO_READ,
+        environment: environment(manifest),
+        left_out: manifest.left_out.iter().map(left_out).collect(),
+        remarks: manifest.remarks.iter().map(|remark| clean(remark)).collect(),
+        written: clean_lines(&manifest.matrix_written),
+        resolved: clean_lines(&resolved(input)),
+    };
+    Ok(page.render()?)
+}
+
+fn group(
+    ladder: &Ladder<'_>,
+    place: usize,
+    files: Vec<String>,
+    input: &ReportInput<'_>,
+) -> Result<GroupPart, ReportError> {
+    let table = Table::of(ladder, Form::Wide);
+    let footnotes = table.footnotes().collect();
+    let drawings = figures::of_ladder(ladder, files)?;
+    Ok(GroupPart {
+        label: ladder.label.clone(),
+        headline: headline(ladder, input.judgement.verdict),
+        facts: facts(ladder, input.manifest),
+        figures: interactive::of_ladder(ladder, place)?,
+        drawings: drawings.into_iter().map(|(_, svg)| svg).collect(),
+        open: place < OPEN_GROUPS,
+        head: table.columns.iter().map(|(head, _)| *head).collect(),
+        rows: table.rows.into_iter().map(|(state, cells)| (state_class(state), cells)).collect(),
+        footnotes,
+    })
+}
+
+const fn state_class(state: State) -> &'static str {
+    match state {
+        State::Stable => "stable",
+        State::Unstable => "unstable",
+        State::Void => "void",
+    }
+}
+
+/// The plotting script alone: the crate hands it out in a script element, followed by one that
+/// typesets formulas, which this report has none of.
+fn plotting_script() -> Result<String, ReportError> {
+    let sources = Plot::offline_js_sources();
+    let (_, rest) = sources.split_once('>').ok_or(ReportError::Script)?;
+    let (script, _) = rest.split_once("</script>").ok_or(ReportError::Script)?;
+    if script.contains("plotly.js") { Ok(script.to_owned()) } else { Err(ReportError::Script) }
+}
+
+/// The word that lets the page's own scripts run and no other. It is the same for the same run, and
+/// a server that sneaks markup into its answers cannot know it: it depends on the client's clocks
+/// to the nanosecond.
+fn nonce(manifest: &Manifest) -> String {
+    let mut hasher = DefaultHasher::new();
+    manifest.clock.monotonic(RunNanos::ZERO).hash(&mut hasher);
+    manifest.clock.wall_anchor().hash(&mut hasher);
+    manifest.seed.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}

@@ -1,0 +1,61 @@
+//! What a report is made of.
+
+use std::path::{Path, PathBuf};
+
+use plimsoll_analysis::Judgement;
+use plimsoll_records::Manifest;
+
+use crate::clean::clean;
+
+/// What a report is made of: what was run, what is said of it, and where it lies.
+#[derive(Clone, Copy, Debug)]
+pub struct ReportInput<'a> {
+    /// The manifest of the run.
+    pub manifest: &'a Manifest,
+    /// The judgement of its points.
+    pub judgement: &'a Judgement,
+    /// The results folder, as it is to be shown.
+    pub results: &'a Path,
+}
+
+impl<'a> ReportInput<'a> {
+    /// The input of a report on one run.
+    #[must_use]
+    pub const fn new(manifest: &'a Manifest, judgement: &'a Judgement, results: &'a Path) -> Self {
+        Self { manifest, judgement, results }
+    }
+
+    /// Where the HTML report lies in the results folder.
+    #[must_use]
+    pub fn report_path(&self) -> PathBuf {
+        self.results.join("report.html")
+    }
+
+    /// `Saturation of <model>`, cleaned but not escaped.
+    pub(crate) fn title(&self) -> String {
+        let experiment = clean(&self.manifest.experiment);
+        let mut letters = experiment.chars();
+        let experiment = letters
+            .next()
+            .map(|first| first.to_uppercase().chain(letters).collect())
+            .unwrap_or_else(|| "Measurement".to_owned());
+        let model = clean(&self.manifest.target.model);
+        if model.is_empty() { experiment } else { format!("{experiment} of {model}") }
+    }
+
+    /// The server in a few words: `vllm 0.9.2 at http://127.0.0.1:8000`, cleaned but not escaped.
+    pub(crate) fn server(&self) -> String {
+        let target = &self.manifest.target;
+        let name = target.server.as_deref().or(match target.launch.as_str() {
+            "sim" => Some("the built-in simulator"),
+            _ => None,
+        });
+        let words = [
+            name.map(clean),
+            target.version.as_deref().map(clean),
+            (!target.url.is_empty()).then(|| format!("at {}", clean(&target.url))),
+        ];
+        let text = words.into_iter().flatten().collect::<Vec<_>>().join(" ");
+        if text.is_empty() { "a server that was not named".to_owned() } else { text }
+    }
+}

@@ -1,0 +1,164 @@
+//! The one object that `--json` prints: for scripts, so its keys are a contract.
+
+use plimsoll_analysis::{Estimate, LatencySummary, PointSummary, Quantile};
+use plimsoll_records::{Finding, OfferedLoad};
+use serde_json::{Map, Value, json};
+
+use crate::input::ReportInput;
+use crate::ladder::{Ladder, Rung, State, ladders, ms};
+
+/// The report as one JSON object.
+///
+/// Keys: `verdict`; `capacity_per_s` (`value`, `low`, `high`), `lower_bound`, `plateau_per_s`,
+/// `slo_capacity_per_s`, `knee_per_s` of the one group of points, `null` when there are several;
+/// `groups` with the same for each, and its `factors`; `points`, each with its `id` and the place
+/// of its `group`; `findings`; `results`, the path of the folder. Rates are per second and rounded
+/// to six digits, latencies are milliseconds and rounded to the microsecond. What is not known is
+/// `null`; every number is finite.
+///
+/// The latencies of a point that is not `stable` grow with the run: they are given, but they are
+/// not the server's.
+#[must_use]
+pub fn json(input: &ReportInput<'_>) -> Value {
+    let ladders = ladders(&input.judgement.groups);
+    let groups: Vec<_> = ladders.iter().map(group).collect();
+    let mut object = match groups.as_slice() {
+        [Value::Object(only)] => only
+            .iter()
+            .filter(|(key, _)| *key != "factors")
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect(),
+        _ => [
+            ("capacity_per_s"),
+            ("lower_bound"),
+            ("plateau_per_s"),
+            ("slo_capacity_per_s"),
+            ("knee_per_s"),
+        ]
+        .into_iter()
+        .map(|key| (key.to_owned(), Value::Null))
+        .collect::<Map<_, _>>(),
+    };
+    let points: Vec<_> = ladders
+        .iter()
+        .enumerate()
+        .flat_map(|(place, ladder)| ladder.rungs.iter().map(move |rung| point(place, rung)))
+        .collect();
+    let findings: Vec<_> = input.judgement.findings.iter().map(finding).collect();
+    object.insert("verdict".to_owned(), json!(input.judgement.verdict.to_string()));
+    object.insert("groups".to_owned(), Value::Array(groups));
+    object.insert("points".to_owned(), Value::Array(points));
+    object.insert("findings".to_owned(), Value::Array(findings));
+    object.insert("results".to_owned(), json!(input.results.display().to_string()));
+    Value::Object(object)
+}
+
+fn group(ladder: &Ladder<'_>) -> Value {
+    let saturation = &ladder.group.saturation;
+    json!({
+        "factors": ladder.group.factors,
+        "capacity_per_s": optional_estimate(saturation.capacity_per_s),
+        "lower_bound": saturation.lower_bound,
+        "plateau_per_s": optional_estimate(saturation.plateau_per_s),
+        "slo_capacity_per_s": optional(saturation.slo_capacity_per_s),
+        "knee_per_s": optional(saturation.knee_per_s),
+    })
+}
+
+fn point(group: usize, rung: &Rung<'_>) -> Value {
+    let point: &PointSummary = rung.point;
+    let concurrency = match point.load {
+        OfferedLoad::Open { .. } => None,
+        OfferedLoad::Closed { concurrency } => Some(concurrency),
+    };
+    json!({
+        "id": point.id,
+        "group": group,
+        "repetition": point.repetition,
+        "rate_per_s": point.load.rate_per_s().map(number),
+        "concurrency": concurrency,
+        "achieved_rate_per_s": number(point.achieved_rate_per_s),
+        "throughput_per_s": number(point.throughput_per_s.value),
+        "throughput_interval_per_s": interval(&point.throughput_per_s),
+        "output_tokens_per_s": number(point.output_tokens_per_s.value),
+        "input_tokens_per_s": number(point.input_tokens_per_s),
+        "makespan_throughput_per_s": optional(point.makespan_throughput_per_s),
+        "mean_output_tokens": optional(point.mean_output_tokens),
+        "goodput_share": optional(point.goodput.map(|goodput| goodput.share.value)),
+        "goodput_per_s": optional(point.goodput.map(|goodput| goodput.per_s)),
+        "stable": point.stability.stable,
+        "void": rung.state == State::Void,
+        "drift_per_s": number(point.stability.drift_per_s.value),
+        "in_flight_mean": number(point.stability.in_flight_mean),
+        "in_flight_max": point.stability.in_flight_max,
+        "ended": point.ended,
+        "window_s": number(point.window.length().as_secs_f64()),
+        "due": point.counts.due,
+        "ok": point.counts.ok,
+        "failed": point.counts.failed,
+        "aborted": point.counts.aborted,
+        "resent": point.counts.resent,
+        "outcomes": point.counts.by_outcome,
+        "ttft_ms": latency(&point.ttft),
+        "service_ttft_ms": latency(&point.service_ttft),
+        "tpot_ms": latency(&point.tpot),
+        "itl_ms": latency(&point.itl),
+        "e2e_ms": latency(&point.e2e),
+        "schedule_lag_ms": latency(&point.schedule_lag),
+    })
+}
+
+fn finding(finding: &Finding) -> Value {
+    let numbers: Map<_, _> =
+        finding.numbers.iter().map(|(name, value)| (name.clone(), number(*value))).collect();
+    json!({
+        "code": finding.code.as_str(),
+        "severity": finding.severity.to_string(),
+        "point": finding.point,
+        "message": finding.message,
+        "remedy": finding.remedy,
+        "numbers": numbers,
+    })
+}
+
+fn latency(summary: &LatencySummary) -> Value {
+    let quantile = |quantile: Quantile| milliseconds(quantile.value);
+    json!({
+        "n": summary.n,
+        "mean": milliseconds(summary.mean),
+        "p50": quantile(summary.p50),
+        "p90": quantile(summary.p90),
+        "p99": quantile(summary.p99),
+        "max": milliseconds(summary.max),
+    })
+}
+
+fn milliseconds(span: Option<std::time::Duration>) -> Value {
+    span.map_or(Value::Null, |span| json!((ms(span) * 1e3).round() / 1e3))
+}
+
+fn interval(estimate: &Estimate) -> Value {
+    json!({ "low": number(estimate.low), "high": number(estimate.high) })
+}
+
+fn optional_estimate(estimate: Option<Estimate>) -> Value {
+    match estimate.filter(|e| e.value.is_finite() && e.low.is_finite() && e.high.is_finite()) {
+        Some(Estimate { value, low, high }) => {
+            json!({ "value": number(value), "low": number(low), "high": number(high) })
+        }
+        None => Value::Null,
+    }
+}
+
+fn optional(value: Option<f64>) -> Value {
+    value.map_or(Value::Null, number)
+}
+
+/// The number to six digits that matter; `null` when it is not finite.
+fn number(value: f64) -> Value {
+    if !value.is_finite() {
+        return Value::Null;
+    }
+    // Through text, which rounds to the decimal that is nearest, as a reader would.
+    format!("{value:.5e}").parse::<f64>().map_or(Value::Null, |rounded| json!(rounded))
+}

@@ -1,0 +1,68 @@
+//! What a person reads of a run: terminal, Markdown, HTML, SVG figures and the one JSON object.
+//!
+//! In order of use: [`ReportInput`] borrows the manifest of a run, the judgement of its analysis
+//! and the path of its results folder; [`terminal()`] is what is printed at the end of a run,
+//! [`json()`] what `--json` prints; [`markdown()`], [`html()`] and [`figures()`] are the files of
+//! the folder, and [`write_all`] puts those into it. [`ReportError`] says what failed.
+//!
+//! Units: rates are per second, latencies milliseconds (seconds beyond 10 s in text), and every
+//! name or heading says so. A number that is not known is `–` in text and `null` in JSON. The
+//! latencies of a point where the server did not keep up are never shown as the server's.
+//!
+//! Whatever comes from outside (model name, error bodies, the matrix) is cleaned of control
+//! characters and escaped for the format it is written into. The HTML report needs no network: its
+//! script is embedded, and its content security policy forbids every request.
+//!
+//! What this crate refuses to do: compute a result. It counts, rounds and words what the analysis
+//! judged, and prints nothing itself.
+//!
+//! ```
+//! use std::path::Path;
+//!
+//! use plimsoll_analysis::Judgement;
+//! use plimsoll_records::Verdict;
+//! use plimsoll_report::{ReportInput, terminal};
+//!
+//! # let manifest: plimsoll_records::Manifest = serde_json::from_value(serde_json::json!({
+//! #     "format": "1.0", "tool": {"name": "saturation", "version": "0.1.0", "commit": null},
+//! #     "experiment": "saturation", "clock": {"origin_monotonic_ns": 0, "origin_unix_ns": 0},
+//! #     "started": "2026-01-01T00:00:00Z", "status": "complete", "seed": 1, "matrix_written": "",
+//! #     "overrides": [], "matrix_resolved": {},
+//! #     "machine": {"cpu": "", "cores": 1, "memory_bytes": 0, "os": "", "kernel": ""},
+//! #     "target": {"launch": "sim", "url": "", "model": "tiny", "server": null, "version": null,
+//! #                "max_model_len": null, "settings_declared": {}},
+//! #     "points": [], "left_out": [], "stamps": "user", "remarks": []
+//! # }))?;
+//! // `manifest` comes from the results folder, the judgement from plimsoll-analysis.
+//! let judgement = Judgement { verdict: Verdict::Invalid, groups: vec![], findings: vec![] };
+//! let input = ReportInput::new(&manifest, &judgement, Path::new("results/run-1"));
+//! let text = terminal(&input, 80, false);
+//! assert!(text.contains("INVALID") && text.contains("results/run-1/report.html"));
+//! # Ok::<(), serde_json::Error>(())
+//! ```
+
+mod axis;
+mod clean;
+mod error;
+mod figures;
+mod findings;
+mod folder;
+mod html;
+mod input;
+mod interactive;
+mod json;
+mod ladder;
+mod markdown;
+mod numbers;
+mod table;
+mod terminal;
+mod wording;
+
+pub use error::ReportError;
+pub use figures::figures;
+pub use folder::write_all;
+pub use html::html;
+pub use input::ReportInput;
+pub use json::json;
+pub use markdown::markdown;
+pub use terminal::terminal;

@@ -1,0 +1,256 @@
+//! What is printed at the end of a run.
+
+use std::fmt::Write as _;
+
+use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Row, TableStyle};
+use plimsoll_records::{Severity, Verdict};
+
+use crate::clean::clean;
+use crate::findings::{Entry, entries, tally};
+use crate::input::ReportInput;
+use crate::ladder::{Ladder, State, ladders};
+use crate::numbers::count;
+use crate::table::{Form, Table};
+use crate::wording::{facts, verdict_meaning, verdict_word};
+
+/// The widest line that is still easy to read.
+const WIDEST: usize = 100;
+/// Messages of one finding that are shown; the files have the rest.
+const MESSAGES: usize = 3;
+/// One line under the head, none between rows.
+const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─'));
+
+/// The report as text for a terminal: a table of the points, the verdict, what the ladder says,
+/// the findings with their remedies, and the path of the HTML report.
+///
+/// `width` is the terminal's, in characters; lines stay within it (and within 100), down to 40, by
+/// leaving out columns and breaking sentences. `colour` asks for ANSI colours; the caller decides
+/// it (a terminal, no `NO_COLOR`).
+#[must_use]
+pub fn terminal(input: &ReportInput<'_>, width: usize, colour: bool) -> String {
+    let paper = Paper { width: width.clamp(40, WIDEST), colour };
+    let ladders = ladders(&input.judgement.groups);
+    let entries = entries(&input.judgement.findings, &ladders);
+    let mut text = String::new();
+
+    let points: usize = ladders.iter().map(|ladder| ladder.rungs.len()).sum();
+    let title = format!("{} ({})", input.title(), input.server());
+    text.push_str(&paper.paragraph("", &paper.style(BOLD, &title)));
+    let run = format!("{}, seed {}", count(points, "point"), input.manifest.seed);
+    text.push_str(&paper.paragraph("", &paper.style(DIM, &run)));
+    let mut footnotes = Vec::new();
+    for ladder in &ladders {
+        text.push('\n');
+        if !ladder.label.is_empty() {
+            text.push_str(&paper.paragraph("", &paper.style(BOLD, &ladder.label)));
+        }
+        let table = paper.table(ladder, &mut text);
+        for note in table.iter().flat_map(Table::footnotes) {
+            if !footnotes.contains(&note) {
+                footnotes.push(note);
+            }
+        }
+    }
+    for note in footnotes {
+        let (mark, rest) = note.split_once(' ').unwrap_or((note, ""));
+        text.push_str(&paper.paragraph(&format!(" {mark} "), &paper.style(DIM, rest)));
+    }
+
+    let word =
+        paper.style(verdict_style(input.judgement.verdict), verdict_word(input.judgement.verdict));
+    let meaning = verdict_meaning(input.judgement, &entries);
+    text.push('\n');
+    text.push_str(&paper.paragraph("", &format!("{word}: {meaning}.")));
+    for ladder in &ladders {
+        text.push('\n');
+        if !ladder.label.is_empty() {
+            text.push_str(&paper.paragraph("  ", &ladder.label));
+        }
+        text.push_str(&paper.facts(ladder, input));
+    }
+
+    text.push_str(&paper.findings(&entries));
+    let path = clean(&input.report_path().display().to_string());
+    let _ = writeln!(text, "\nReport: {path}");
+    text
+}
+
+const BOLD: &str = "1";
+const DIM: &str = "2";
+const RED: &str = "1;31";
+const GREEN: &str = "1;32";
+const YELLOW: &str = "1;33";
+
+const fn verdict_style(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Valid => GREEN,
+        Verdict::Qualified => YELLOW,
+        Verdict::Invalid => RED,
+    }
+}
+
+const fn severity_style(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => RED,
+        Severity::Warning => YELLOW,
+        Severity::Note => DIM,
+    }
+}
+
+/// How wide a line may be, and whether it may have colours.
+struct Paper {
+    width: usize,
+    colour: bool,
+}
+
+impl Paper {
+    fn style(&self, code: &str, text: &str) -> String {
+        if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    /// Appends the points, with as many columns as fit; `None` when there are none.
+    fn table(&self, ladder: &Ladder<'_>, text: &mut String) -> Option<Table> {
+        if ladder.rungs.is_empty() {
+            text.push_str("no point was measured\n");
+            return None;
+        }
+        let mut table = Table::of(ladder, Form::Narrow);
+        let mut drawn = draw(&table);
+        while drawn.iter().any(|line| columns_of(line) > self.width) && table.give_up_a_column() {
+            drawn = draw(&table);
+        }
+        // Rows hold no line ends, so the last lines are the rows, one each.
+        let head = drawn.len().saturating_sub(table.rows.len());
+        for (place, line) in drawn.iter().enumerate() {
+            let style = match place.checked_sub(head).map(|row| table.rows[row].0) {
+                Some(State::Stable) => None,
+                Some(State::Unstable | State::Void) => Some(DIM),
+                None => (place + 1 < head).then_some(BOLD),
+            };
+            match style {
+                Some(code) => text.push_str(&self.style(code, line)),
+                None => text.push_str(line),
+            }
+            text.push('\n');
+        }
+        Some(table)
+    }
+
+    fn facts(&self, ladder: &Ladder<'_>, input: &ReportInput<'_>) -> String {
+        let mut text = String::new();
+        // The numbers of an invalid measurement do not stand out.
+        let style = if input.judgement.verdict == Verdict::Invalid { DIM } else { BOLD };
+        for fact in facts(ladder, input.manifest) {
+            let mut said = self.style(style, &fact.value);
+            if !fact.interval.is_empty() {
+                let _ = write!(said, " ({})", fact.interval);
+            }
+            if !fact.note.is_empty() {
+                let _ = write!(said, ": {}", fact.note);
+            }
+            text.push_str(&self.paragraph(&format!("  {:<14}", fact.name), &said));
+        }
+        text
+    }
+
+    /// The findings, notes briefly.
+    fn findings(&self, entries: &[Entry]) -> String {
+        let mut text = format!("\nFindings of the audit: {}\n", tally(entries));
+        for entry in entries {
+            let name = self.style(
+                severity_style(entry.severity),
+                &format!("{:<8}", entry.severity.to_string()),
+            );
+            let mut head = self.style(BOLD, entry.code.as_str());
+            if !entry.points.is_empty() {
+                let _ = write!(head, " at {}", entry.points);
+            }
+            if entry.severity == Severity::Note {
+                // A note says nothing against the result: its first message alone.
+                if let Some((_, message)) = entry.messages.first() {
+                    let _ = write!(head, ": {message}");
+                }
+                if entry.messages.len() > 1 {
+                    head.push_str(" (others alike)");
+                }
+                text.push_str(&self.paragraph(&format!("  {name} "), &head));
+                continue;
+            }
+            text.push_str(&self.paragraph(&format!("  {name} "), &head));
+            for (points, message) in entry.messages.iter().take(MESSAGES) {
+                let of = if points.is_empty() { String::new() } else { format!("{points}: ") };
+                text.push_str(&self.paragraph("           ", &format!("{of}{message}")));
+            }
+            if entry.messages.len() > MESSAGES {
+                let more = format!("… and {} more in the report", entry.messages.len() - MESSAGES);
+                text.push_str(&self.paragraph("           ", &more));
+            }
+            for remedy in &entry.remedies {
+                text.push_str(&self.paragraph("           → ", remedy));
+            }
+        }
+        text
+    }
+
+    /// `text` broken between words, its first line after `lead`, the others indented as far.
+    fn paragraph(&self, lead: &str, text: &str) -> String {
+        let indent = columns_of(lead);
+        let mut lines = String::from(lead);
+        let mut used = indent;
+        for (place, word) in text.split(' ').enumerate() {
+            let length = columns_of(word);
+            if place > 0 && used + 1 + length > self.width {
+                lines.push('\n');
+                lines.push_str(&" ".repeat(indent));
+                used = indent;
+            } else if place > 0 {
+                lines.push(' ');
+                used += 1;
+            }
+            lines.push_str(word);
+            used += length;
+        }
+        lines.push('\n');
+        lines
+    }
+}
+
+/// The lines of a table.
+fn draw(table: &Table) -> Vec<String> {
+    let mut drawn = comfy_table::Table::new();
+    drawn.load_style(STYLE).set_content_arrangement(ContentArrangement::Disabled);
+    let right = |text: &str| Cell::new(text).set_alignment(CellAlignment::Right);
+    let stable = table.columns.iter().position(|(head, _)| head[0] == "stable");
+    let cell = |place: usize, text: &str| {
+        if Some(place) == stable { Cell::new(text) } else { right(text) }
+    };
+    let head: Vec<_> = table
+        .columns
+        .iter()
+        .enumerate()
+        .map(|(place, (head, _))| cell(place, &head.join("\n")))
+        .collect();
+    drawn.set_header(Row::from(head));
+    for (_, cells) in &table.rows {
+        let cells: Vec<_> =
+            cells.iter().enumerate().map(|(place, text)| cell(place, text)).collect();
+        drawn.add_row(Row::from(cells));
+    }
+    drawn.lines().map(|line| line.trim_end().to_owned()).collect()
+}
+
+/// How many columns of a terminal a text takes: characters, escape sequences left out. (Wide
+/// characters of some scripts take two; a line of theirs may be broken late.)
+fn columns_of(text: &str) -> usize {
+    let mut columns = 0;
+    let mut inside = false;
+    for c in text.chars() {
+        match c {
+            '\u{1b}' => inside = true,
+            'm' if inside => inside = false,
+            _ if !inside => columns += 1,
+            _ => {}
+        }
+    }
+    columns
+}

@@ -1,0 +1,200 @@
+//! What a server or a broken analysis may send: nothing may panic, nothing may become markup.
+
+use std::path::Path;
+
+use plimsoll_analysis::{
+    Estimate, Group, Judgement, LatencySummary, PointSummary, Quantile, Saturation,
+};
+use plimsoll_records::{FindingCode, LeftOut, Manifest, Severity, Verdict};
+use plimsoll_report::{ReportInput, figures, html, json, markdown, terminal};
+use proptest::prelude::*;
+
+use crate::fixture;
+
+const ATTACK: &str =
+    "</script><script>alert(1)</script><img src=x onerror=alert(2)>|`x`\u{1b}[31m\u{202e}\n# h";
+
+/// A run whose every text from outside is an attack.
+fn attacked() -> (Manifest, Judgement) {
+    let mut manifest = fixture::manifest();
+    let attack = || ATTACK.to_owned();
+    manifest.experiment = attack();
+    manifest.started = attack();
+    manifest.target.model = attack();
+    manifest.target.server = Some(attack());
+    manifest.target.version = Some(attack());
+    manifest.target.url = attack();
+    manifest.target.settings_declared.insert(attack(), attack().into());
+    manifest.machine.cpu = attack();
+    manifest.matrix_written = format!("```\n{ATTACK}");
+    manifest.matrix_resolved = serde_json::json!({ "slo": { ATTACK: ATTACK } });
+    manifest.overrides = vec![attack()];
+    manifest.remarks = vec![attack()];
+    manifest.left_out = vec![LeftOut { point: attack(), reason: attack() }];
+    let mut judgement = fixture::several_groups();
+    for group in &mut judgement.groups {
+        group.factors.insert(attack(), attack());
+    }
+    judgement.findings = vec![
+        fixture::finding(FindingCode::ErrorsExcluded, Severity::Warning, Some(ATTACK), ATTACK),
+        fixture::finding(FindingCode::ErrorsExcluded, Severity::Note, None, ATTACK),
+    ];
+    judgement.findings[0].remedy = attack();
+    (manifest, judgement)
+}
+
+#[test]
+fn no_text_from_outside_becomes_markup() {
+    let (manifest, judgement) = attacked();
+    let input = ReportInput::new(&manifest, &judgement, Path::new("results"));
+    let page = html(&input).unwrap();
+    assert!(page.contains("&#60;img src=x") && !page.contains("<img src=x"));
+    assert!(!page.contains("<script>"));
+    // The page's own: one script element a figure, the plotting script, and the one that draws.
+    assert_eq!(page.matches("</script>").count(), 2 * 7 + 2);
+
+    let text = markdown(&input);
+    assert!(text.contains("&lt;img src=x"));
+    let outside_of_blocks = text.split("\n<details>").next().unwrap();
+    assert!(!outside_of_blocks.contains("<img") && !outside_of_blocks.contains("<script"));
+    assert!(text.contains("````toml\n```\n"));
+
+    let text = terminal(&input, 100, false);
+    assert!(text.chars().all(|c| c == '\n' || !c.is_control()), "{text:?}");
+    assert!(!text.contains('\u{202e}'));
+
+    for (name, svg) in figures(&input).unwrap() {
+        assert!(!svg.contains("<script") && !svg.contains("<img"), "{name}");
+    }
+}
+
+#[test]
+fn a_run_without_points_is_said_to_be_one() {
+    let manifest = fixture::manifest();
+    let empty =
+        Group { factors: Default::default(), points: vec![], saturation: Saturation::default() };
+    for groups in [vec![], vec![empty]] {
+        let judgement = fixture::judgement(Verdict::Invalid, groups, vec![]);
+        let input = ReportInput::new(&manifest, &judgement, Path::new("results"));
+        assert!(figures(&input).unwrap().is_empty());
+        for text in [terminal(&input, 80, false), markdown(&input), html(&input).unwrap()] {
+            assert!(text.contains("INVALID"));
+        }
+        assert!(markdown(&input).contains("No point was measured"));
+        assert_eq!(json(&input)["points"], serde_json::json!([]));
+    }
+}
+
+/// Numbers that occur, and numbers that must not.
+fn any_number() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        4 => 0.0..200.0_f64,
+        1 => prop::sample::select(vec![
+            0.0, -0.0, -1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e-300, 1e300, f64::MAX, 1e12,
+        ]),
+    ]
+}
+
+fn any_estimate() -> impl Strategy<Value = Estimate> {
+    (any_number(), any_number(), any_number()).prop_map(|(value, low, high)| Estimate {
+        value,
+        low,
+        high,
+    })
+}
+
+fn any_latency() -> impl Strategy<Value = LatencySummary> {
+    let span = prop_oneof![
+        Just(None),
+        Just(Some(std::time::Duration::ZERO)),
+        Just(Some(std::time::Duration::MAX)),
+        (0_u64..100_000_000_000).prop_map(|nanos| Some(std::time::Duration::from_nanos(nanos))),
+    ];
+    let quantile = (span.clone(), span.clone(), span.clone())
+        .prop_map(|(value, low, high)| Quantile { value, low, high });
+    (span, quantile.clone(), quantile).prop_map(|(max, p50, p99)| LatencySummary {
+        max,
+        mean: max,
+        p50,
+        p90: p50,
+        p99,
+        ..LatencySummary::default()
+    })
+}
+
+fn any_point() -> impl Strategy<Value = PointSummary> {
+    let numbers = (any_number(), any_number(), any_estimate(), any::<bool>());
+    (numbers, any_latency(), any_latency(), any::<bool>()).prop_map(
+        |((rate, mean, throughput, stable), ttft, lag, timeline)| {
+            let mut point = fixture::point(10.0, 20.0);
+            point.id = format!("{rate}");
+            if let plimsoll_records::OfferedLoad::Open { rate_per_s, .. } = &mut point.load {
+                *rate_per_s = rate;
+            }
+            point.achieved_rate_per_s = rate;
+            point.throughput_per_s = throughput;
+            point.mean_output_tokens = Some(mean);
+            point.stability.stable = stable;
+            point.stability.in_flight_mean = mean;
+            (point.ttft, point.e2e, point.schedule_lag) = (ttft, ttft, lag);
+            if !timeline {
+                point.timeline.clear();
+            }
+            point
+        },
+    )
+}
+
+fn any_judgement() -> impl Strategy<Value = Judgement> {
+    let optional = || prop::option::of(any_estimate());
+    let marks = (optional(), optional(), prop::option::of(any_number()), any::<bool>());
+    (prop::collection::vec(any_point(), 0..5), marks).prop_map(
+        |(points, (capacity, plateau, knee, lower_bound))| {
+            let saturation = Saturation {
+                capacity_per_s: capacity,
+                lower_bound,
+                plateau_per_s: plateau,
+                slo_capacity_per_s: knee,
+                knee_per_s: knee,
+                voided: points.iter().take(1).map(|point| point.id.clone()).collect(),
+            };
+            let group = Group { factors: Default::default(), points, saturation };
+            fixture::judgement(Verdict::Qualified, vec![group], vec![])
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever the numbers are, every form is made, and none shows a number that is none.
+    #[test]
+    fn every_form_is_made_of_any_numbers(judgement in any_judgement()) {
+        let manifest = fixture::manifest();
+        let input = ReportInput::new(&manifest, &judgement, Path::new("results"));
+        for text in [terminal(&input, 100, true), markdown(&input)] {
+            prop_assert!(!text.contains("NaN") && !text.contains("inf "), "{}", text);
+        }
+        for (name, svg) in figures(&input).unwrap() {
+            prop_assert!(svg.ends_with("</svg>\n") && !svg.contains("NaN"), "{}", name);
+        }
+        // Text without `null` in the place of a number would mean that one was invented.
+        let text = json(&input).to_string();
+        prop_assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// The same of the page, which takes longer because of the script in it: every specification
+    /// is JSON.
+    #[test]
+    fn the_page_is_made_of_any_numbers(judgement in any_judgement()) {
+        let manifest = fixture::manifest();
+        let page = html(&ReportInput::new(&manifest, &judgement, Path::new("results"))).unwrap();
+        for spec in crate::page::specs(&page) {
+            prop_assert!(spec["data"].is_array() && spec["layout"].is_object());
+        }
+    }
+}

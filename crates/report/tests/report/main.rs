@@ -1,0 +1,6 @@
+//! What a person reads, held against committed snapshots, and what must hold of any input.
+
+mod fixture;
+mod forms;
+mod hostile;
+mod page;

@@ -1,0 +1,114 @@
+//! A configuration in words: settings in effect, step-time law, capacity, latency at low load.
+
+use std::fmt::Write as _;
+
+use crate::{LengthMix, ModelProfile, Settings, SettingsError, capacity, overload_run};
+
+/// Completions that the overload run of an explanation counts.
+const OVERLOAD_REQUESTS: u32 = 4_000;
+
+/// The two capacities may differ by this much before the text says which one to believe.
+const AGREEMENT: f64 = 0.03;
+
+/// The text that `plimsoll sim --explain` prints.
+///
+/// # Errors
+/// As [`Settings::limits`], and [`SettingsError::Conflict`] when the longest prompt of the mix
+/// leaves no room for an answer.
+pub fn explain(
+    profile: &ModelProfile,
+    settings: &Settings,
+    mix: &LengthMix,
+    seed: u64,
+) -> Result<String, SettingsError> {
+    let limits = settings.limits(profile)?;
+    if mix.input.max() >= limits.max_model_len {
+        return Err(SettingsError::Conflict(format!(
+            "prompts of up to {} tokens do not fit below max-model-len = {}; shorten them",
+            mix.input.max(),
+            limits.max_model_len
+        )));
+    }
+    let form = capacity(profile, settings, mix)?;
+    let run = overload_run(profile, settings, mix, seed, OVERLOAD_REQUESTS)?;
+    let millis = |span: std::time::Duration| span.as_secs_f64() * 1e3;
+    let input = mix.input.mean();
+    let first = profile.step_time(1, 0).as_secs_f64()
+        + profile.step_per_prefill_token.as_secs_f64() * input;
+
+    let mut text = String::new();
+    let mut line = |name: &str, value: String| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{name:<28}{value}");
+    };
+    line("model", profile.name.clone());
+    line("data-parallel-size", settings.data_parallel_size.to_string());
+    line("max-num-seqs", limits.max_num_seqs.to_string());
+    line("max-num-batched-tokens", limits.max_num_batched_tokens.to_string());
+    line("max-model-len", limits.max_model_len.to_string());
+    line(
+        "KV cache",
+        format!(
+            "{} blocks of {} = {} tokens a replica",
+            limits.num_gpu_blocks,
+            limits.block_size,
+            u64::from(limits.num_gpu_blocks) * u64::from(limits.block_size)
+        ),
+    );
+    line("chunked prefill", limits.chunked_prefill.to_string());
+    line("prefix caching", limits.prefix_caching.to_string());
+    line("input tokens", format!("{} (mean {input:.1})", mix.input));
+    line("output tokens", format!("{} (mean {:.1})", mix.output, mix.output.mean()));
+    line(
+        "step time",
+        format!(
+            "{:.3} ms + {:.4} ms * running + {:.4} ms * prefill tokens",
+            millis(*profile.step_base),
+            millis(*profile.step_per_sequence),
+            millis(*profile.step_per_prefill_token)
+        ),
+    );
+    for (name, figures) in [("capacity, closed form", form), ("capacity, overload run", run)] {
+        line(
+            name,
+            format!(
+                "{:.3} requests/s, {:.1} output tokens/s ({:.1} running, step {:.2} ms)",
+                figures.requests_per_s.per_second(),
+                figures.output_tokens_per_s.per_second(),
+                figures.sequences_per_step,
+                millis(*figures.step)
+            ),
+        );
+    }
+    line("bound by", form.binding.to_string());
+    let (formula, engine) = (form.requests_per_s.per_second(), run.requests_per_s.per_second());
+    if (formula / engine - 1.0).abs() > AGREEMENT {
+        line(
+            "which to believe",
+            format!("the overload run, bound by {}: it is the engine itself", run.binding),
+        );
+    }
+    line("TTFT at low load", format!("{:.2} ms for the mean prompt", first * 1e3));
+    line("TPOT at low load", format!("{:.2} ms", millis(profile.step_time(1, 0))));
+    line("seed of the overload run", seed.to_string());
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Lengths;
+
+    #[test]
+    fn an_explanation_names_law_capacity_and_limit() {
+        let mix = LengthMix { input: Lengths::Constant(100), output: Lengths::Constant(20) };
+        let settings = Settings { max_num_seqs: 8, ..Settings::default() };
+        let text = explain(&ModelProfile::tiny(), &settings, &mix, 1).unwrap();
+        for part in ["2.000 ms + 0.0200 ms * running", "closed form", "overload run", "slots"] {
+            assert!(text.contains(part), "{part} is missing in\n{text}");
+        }
+        let long = LengthMix { input: Lengths::Constant(4096), ..mix };
+        let error = explain(&ModelProfile::tiny(), &settings, &long, 1).unwrap_err();
+        assert!(error.to_string().contains("4096"), "{error}");
+    }
+}

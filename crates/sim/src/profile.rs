@@ -1,0 +1,123 @@
+//! The model a simulated server serves: its step-time law and its limits.
+
+use std::time::Duration;
+
+use plimsoll_units::Span;
+use serde::{Deserialize, Serialize};
+
+use crate::Lengths;
+
+/// A model on one GPU: how long an engine step takes, and what fits.
+///
+/// One step takes `step_base + step_per_sequence * sequences + step_per_prefill_token * tokens`,
+/// where `sequences` are all the requests scheduled in the step and `tokens` are the prompt (or
+/// recomputed) tokens among what the step computes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ModelProfile {
+    /// The served name.
+    pub name: String,
+    /// The time every step takes, `a` of the law.
+    pub step_base: Span,
+    /// The time each scheduled sequence adds to a step, `b` of the law.
+    pub step_per_sequence: Span,
+    /// The time each prefilled token adds to a step, `c` of the law.
+    pub step_per_prefill_token: Span,
+    /// The longest prompt plus answer, tokens.
+    pub max_model_len: u32,
+    /// KV-cache blocks of one replica, where `num-gpu-blocks-override` does not say otherwise.
+    pub num_gpu_blocks: u32,
+    /// Tokens that the chat template adds to the words of a chat request.
+    pub template_tokens: u32,
+    /// When set, an answer without `ignore_eos` ends by itself after a seeded draw of this many
+    /// tokens, unless `max_tokens` comes first. Without it every answer runs to `max_tokens`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub natural_stop: Option<Lengths>,
+}
+
+/// Microseconds as the unit of the built-in laws.
+const fn micros(count: u64) -> Span {
+    Span::new(Duration::from_micros(count))
+}
+
+impl ModelProfile {
+    /// The names [`ModelProfile::built_in`] knows.
+    pub const BUILT_IN: [&'static str; 2] = ["qwen3-14b", "tiny"];
+
+    /// The built-in profile called `name`, `None` when there is none.
+    #[must_use]
+    pub fn built_in(name: &str) -> Option<Self> {
+        match name {
+            "qwen3-14b" => Some(Self::qwen3_14b()),
+            "tiny" => Some(Self::tiny()),
+            _ => None,
+        }
+    }
+
+    /// Qwen3-14B in bfloat16 on one 40 GB GPU under vLLM 0.9.2, fitted to a published study.
+    ///
+    /// `docs/sim.md` tells how the law was fitted and how far the study's own runs lie from it.
+    #[must_use]
+    pub fn qwen3_14b() -> Self {
+        Self {
+            name: "qwen3-14b".to_owned(),
+            step_base: micros(24_150),
+            step_per_sequence: micros(172),
+            step_per_prefill_token: micros(160),
+            max_model_len: 32_768,
+            num_gpu_blocks: 2_990,
+            template_tokens: 8,
+            natural_stop: None,
+        }
+    }
+
+    /// A model so fast that a test of thousands of requests ends in seconds: steps of 2 ms.
+    #[must_use]
+    pub fn tiny() -> Self {
+        Self {
+            name: "tiny".to_owned(),
+            step_base: micros(2_000),
+            step_per_sequence: micros(20),
+            step_per_prefill_token: micros(4),
+            max_model_len: 4_096,
+            num_gpu_blocks: 8_192,
+            template_tokens: 9,
+            natural_stop: None,
+        }
+    }
+
+    /// How long a step takes that schedules `sequences` requests and prefills `prefill_tokens`.
+    #[must_use]
+    pub fn step_time(&self, sequences: u32, prefill_tokens: u32) -> Duration {
+        self.step_base.get()
+            + self.step_per_sequence.get() * sequences
+            + self.step_per_prefill_token.get() * prefill_tokens
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_costs_base_plus_sequences_plus_prefill() {
+        let profile = ModelProfile::tiny();
+        assert_eq!(profile.step_time(0, 0), Duration::from_micros(2_000));
+        assert_eq!(profile.step_time(10, 100), Duration::from_micros(2_000 + 200 + 400));
+    }
+
+    #[test]
+    fn every_listed_name_is_there_under_its_own_name() {
+        for name in ModelProfile::BUILT_IN {
+            assert_eq!(ModelProfile::built_in(name).unwrap().name, name);
+        }
+        assert_eq!(ModelProfile::built_in("gpt-2"), None);
+    }
+
+    #[test]
+    fn a_profile_is_written_in_kebab_case_with_units() {
+        let text = serde_json::to_string(&ModelProfile::tiny()).unwrap();
+        assert!(text.contains(r#""step-base":"2ms""#), "{text}");
+        assert_eq!(serde_json::from_str::<ModelProfile>(&text).unwrap(), ModelProfile::tiny());
+    }
+}

@@ -1,0 +1,136 @@
+//! The one clock of a run: a monotonic origin, and the wall-clock time read beside it.
+//!
+//! On Linux the monotonic side is `CLOCK_MONOTONIC`, the same clock that absolute timers
+//! (`timerfd`, `clock_nanosleep`) take their deadlines from: [`RunClock::monotonic`] turns a stamp
+//! into such a deadline without a second reading. The wall side is read once, between two
+//! monotonic readings, and serves only to show stamps as dates.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+
+use crate::RunNanos;
+
+/// A source of stamps. [`RunClock`] is the real one, [`ManualClock`] the one that tests move.
+pub trait Clock {
+    /// The stamp of this moment; never less than an earlier one.
+    fn now(&self) -> RunNanos;
+}
+
+/// The clock of one run. Copies share the origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunClock {
+    /// `CLOCK_MONOTONIC` at the origin, ns.
+    origin_monotonic_ns: u64,
+    /// `CLOCK_REALTIME` at the origin, ns since 1970-01-01 UTC.
+    origin_unix_ns: u64,
+}
+
+impl RunClock {
+    /// A clock whose origin is this moment.
+    #[must_use]
+    pub fn start() -> Self {
+        // The wall clock is read between two monotonic readings and anchored to their middle, so a
+        // preemption between the readings cannot shift the anchor by more than half its length.
+        let before = read(ClockId::CLOCK_MONOTONIC);
+        let wall = read(ClockId::CLOCK_REALTIME);
+        let after = read(ClockId::CLOCK_MONOTONIC);
+        Self { origin_monotonic_ns: before + (after - before) / 2, origin_unix_ns: wall }
+    }
+
+    /// The wall-clock time of the origin, as time since 1970-01-01 UTC.
+    #[must_use]
+    pub fn wall_anchor(&self) -> Duration {
+        Duration::from_nanos(self.origin_unix_ns)
+    }
+
+    /// The wall-clock time of `stamp`, as time since 1970-01-01 UTC. For display only.
+    #[must_use]
+    pub fn wall(&self, stamp: RunNanos) -> Duration {
+        self.wall_anchor() + Duration::from_nanos(stamp.as_nanos())
+    }
+
+    /// `stamp` as a reading of the system's monotonic clock, for absolute timers.
+    #[must_use]
+    pub fn monotonic(&self, stamp: RunNanos) -> Duration {
+        Duration::from_nanos(self.origin_monotonic_ns.saturating_add(stamp.as_nanos()))
+    }
+}
+
+impl Clock for RunClock {
+    fn now(&self) -> RunNanos {
+        RunNanos::from_nanos(
+            read(ClockId::CLOCK_MONOTONIC).saturating_sub(self.origin_monotonic_ns),
+        )
+    }
+}
+
+/// A clock that stands still until it is told to move. Clones share the time.
+#[derive(Clone, Debug, Default)]
+pub struct ManualClock(Arc<AtomicU64>);
+
+impl ManualClock {
+    /// A clock at the origin.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Moves the clock forward by `span`.
+    pub fn advance(&self, span: Duration) {
+        let nanos = RunNanos::ZERO + span;
+        self.0.fetch_add(nanos.as_nanos(), Ordering::Relaxed);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> RunNanos {
+        RunNanos::from_nanos(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// A system clock in nanoseconds.
+fn read(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock).expect("both clocks exist on every supported system");
+    let seconds = u64::try_from(time.tv_sec()).unwrap_or(0);
+    // tv_nsec is below 10^9 by the call's contract.
+    seconds * 1_000_000_000 + u64::try_from(time.tv_nsec()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stamps_never_go_back() {
+        let clock = RunClock::start();
+        let mut last = clock.now();
+        for _ in 0..10_000 {
+            let now = clock.now();
+            assert!(now >= last);
+            last = now;
+        }
+    }
+
+    #[test]
+    fn a_stamp_maps_to_both_system_clocks() {
+        let clock = RunClock::start();
+        let stamp = clock.now();
+        let system = Duration::from_nanos(read(ClockId::CLOCK_MONOTONIC));
+        assert!(clock.monotonic(stamp) <= system);
+        assert!(clock.wall(stamp) >= clock.wall_anchor());
+        assert!(clock.wall_anchor() > Duration::from_secs(1_600_000_000), "the wall clock is set");
+    }
+
+    #[test]
+    fn a_manual_clock_moves_only_when_told() {
+        let clock = ManualClock::new();
+        let other = clock.clone();
+        assert_eq!(clock.now(), RunNanos::ZERO);
+        other.advance(Duration::from_millis(3));
+        assert_eq!(clock.now(), RunNanos::from_nanos(3_000_000));
+    }
+}

@@ -1,0 +1,308 @@
+//! A workload: checked, its files read, every length a pure function of the index.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::body::BodyTemplate;
+use crate::calibrate::{Calibration, Calibrator, CalibratorOptions};
+use crate::chance::Source;
+use crate::config::{LengthConfig, TraceConfig, TraceOrder, WorkloadConfig, is_share};
+use crate::cycle::Cycle;
+use crate::encode::Encoder;
+use crate::error::{EncodeError, PromptProblem, WorkloadError};
+use crate::length::Lengths;
+use crate::prompts::{self, FilePrompt};
+use crate::remark::Remark;
+use crate::trace;
+
+/// What the requests of a run say. Cheap to clone: clones share the files' contents.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    plan: Arc<Plan>,
+}
+
+/// The validated workload.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) prompts: Prompts,
+    /// How many tokens to ask for; absent only when every line of the prompt file says so itself.
+    pub(crate) output: Option<Lengths>,
+    remarks: Vec<Remark>,
+    /// The longest sum of a prompt and its answer, where lengths are bounded.
+    max_total_tokens: Option<u32>,
+}
+
+/// Where prompts come from.
+#[derive(Debug)]
+pub(crate) enum Prompts {
+    /// Composed. `prefix` is the share that carries the shared prefix, and its length in tokens.
+    Synthetic { input: Lengths, prefix: Option<(f64, u32)> },
+    /// Read from a file.
+    File { path: PathBuf, prompts: Vec<FilePrompt>, cycle: Cycle },
+}
+
+impl Workload {
+    /// The workload that `config` describes; relative paths are meant from `base_dir`.
+    ///
+    /// The same `config`, files and `seed` give the same requests, on any machine.
+    ///
+    /// # Errors
+    /// When numbers make no sense, keys contradict each other, or a file cannot be read as what it
+    /// should be. The message names the key or the file and line, the value, and what is allowed.
+    pub fn new(config: &WorkloadConfig, base_dir: &Path, seed: u64) -> Result<Self, WorkloadError> {
+        check_lengths(config)?;
+        let prefix = prefix(config)?;
+        let mut remarks = Vec::new();
+        let (prompts, output, max_total_tokens) = match (&config.input_tokens, &config.prompts) {
+            (None, None) => return Err(WorkloadError::NoPrompts),
+            (Some(_), Some(_)) => return Err(WorkloadError::BothPrompts),
+            (Some(input), None) => {
+                let output = config.output_tokens.as_ref().ok_or(WorkloadError::NoOutputTokens)?;
+                let (input, output, max_total) =
+                    read_pair(input, output, base_dir, seed, &mut remarks)?;
+                check_prefix(prefix, &input)?;
+                (Prompts::Synthetic { input, prefix }, Some(output), max_total)
+            }
+            (None, Some(path)) => {
+                if prefix.is_some() {
+                    return Err(WorkloadError::PrefixOfFile);
+                }
+                let path = base_dir.join(path);
+                let (prompts, noticed) = prompts::read(&path)?;
+                remarks.extend(noticed);
+                let output = config
+                    .output_tokens
+                    .as_ref()
+                    .map(|output| read_one(output, base_dir, seed, false, &mut remarks))
+                    .transpose()?;
+                if output.is_none()
+                    && let Some(prompt) = prompts.iter().find(|line| line.output_tokens.is_none())
+                {
+                    let (line, problem) = (prompt.line, PromptProblem::NoOutputTokens);
+                    return Err(WorkloadError::PromptLine { path, line, problem });
+                }
+                let cycle = Cycle::new(prompts.len(), TraceOrder::Shuffled, seed, Source::Lines);
+                (Prompts::File { path, prompts, cycle }, output, None)
+            }
+        };
+        let plan = Plan { seed, prompts, output, remarks, max_total_tokens };
+        Ok(Self { plan: Arc::new(plan) })
+    }
+
+    /// What was changed or noticed while the files were read: for the manifest and the reader.
+    #[must_use]
+    pub fn remarks(&self) -> &[Remark] {
+        &self.plan.remarks
+    }
+
+    /// The mean prompt length that is asked for, in tokens; `None` for prompts from a file, whose
+    /// lengths only the server knows.
+    #[must_use]
+    pub fn mean_input_tokens(&self) -> Option<f64> {
+        match &self.plan.prompts {
+            Prompts::Synthetic { input, .. } => Some(input.mean()),
+            Prompts::File { .. } => None,
+        }
+    }
+
+    /// The mean output length that is asked for, in tokens.
+    ///
+    /// Exact, but for a lognormal, where it is the mean of the rounded and clipped distribution to
+    /// 0.01 %.
+    #[must_use]
+    pub fn mean_output_tokens(&self) -> f64 {
+        let usual = self.plan.output.as_ref().map(Lengths::mean);
+        match &self.plan.prompts {
+            Prompts::Synthetic { .. } => usual.unwrap_or_default(),
+            Prompts::File { prompts, .. } => {
+                let of = |prompt: &FilePrompt| {
+                    prompt.output_tokens.map(f64::from).or(usual).unwrap_or_default()
+                };
+                prompts.iter().map(of).sum::<f64>() / prompts.len() as f64
+            }
+        }
+    }
+
+    /// The longest output that can be asked for, in tokens; `None` where nothing bounds it.
+    #[must_use]
+    pub fn max_output_tokens(&self) -> Option<u32> {
+        let usual = self.plan.output.as_ref().map(Lengths::longest);
+        match &self.plan.prompts {
+            Prompts::Synthetic { .. } => usual.flatten(),
+            Prompts::File { prompts, .. } => {
+                let own = prompts.iter().map(|prompt| prompt.output_tokens);
+                own.map(|own| own.or(usual.flatten())).try_fold(0, |max, own| Some(max.max(own?)))
+            }
+        }
+    }
+
+    /// The longest prompt and answer together, in tokens, to be held against the model's context;
+    /// `None` where nothing bounds it (a lognormal without `max`) or only the server knows (prompts
+    /// from a file). For pairs from one trace it is the longest pair.
+    #[must_use]
+    pub fn max_total_tokens(&self) -> Option<u32> {
+        self.plan.max_total_tokens
+    }
+
+    /// The share of all prompt tokens that belongs to the shared prefix: the prefix-cache hit rate
+    /// that the workload intends, template and rounding to cache blocks aside. Prompts shorter than
+    /// the prefix make it an upper bound. `None` for prompts from a file.
+    #[must_use]
+    pub fn shared_token_share(&self) -> Option<f64> {
+        match &self.plan.prompts {
+            Prompts::Synthetic { prefix: None, .. } => Some(0.0),
+            Prompts::Synthetic { input, prefix: Some((share, tokens)) } => {
+                Some((share * f64::from(*tokens) / input.mean()).min(1.0))
+            }
+            Prompts::File { .. } => None,
+        }
+    }
+
+    /// After how many requests a prompt comes again, from which on prefix caches help; `None` for
+    /// synthetic prompts, which do not repeat.
+    #[must_use]
+    pub fn repeats_after(&self) -> Option<u64> {
+        match &self.plan.prompts {
+            Prompts::Synthetic { .. } => None,
+            Prompts::File { prompts, .. } => Some(prompts.len() as u64),
+        }
+    }
+
+    /// The lengths asked for at `index`, in tokens: of the prompt, where it is planned, and of the
+    /// answer.
+    #[must_use]
+    pub fn lengths(&self, index: u64) -> (Option<u32>, u32) {
+        self.plan.lengths(index)
+    }
+
+    /// A calibrator for this workload's lengths; `None` for prompts from a file, which need none.
+    #[must_use]
+    pub fn calibrator(&self) -> Option<Calibrator> {
+        let Prompts::Synthetic { input, .. } = &self.plan.prompts else { return None };
+        let mut verify_tokens = vec![input.mean().round() as u32];
+        verify_tokens.extend(input.longest());
+        verify_tokens.dedup();
+        let seed = self.plan.seed;
+        Some(Calibrator::new(CalibratorOptions { verify_tokens, seed, ..Default::default() }))
+    }
+
+    /// An encoder of this workload's bodies. `calibration` may be `None` for prompts from a file.
+    ///
+    /// # Errors
+    /// When the calibration is missing or unusable, the lengths asked for cannot be had from this
+    /// server, or the template cannot be written.
+    pub fn encoder(
+        &self,
+        calibration: Option<&Calibration>,
+        template: &BodyTemplate,
+    ) -> Result<Encoder, EncodeError> {
+        Encoder::new(Arc::clone(&self.plan), calibration, template)
+    }
+}
+
+impl Plan {
+    pub(crate) fn lengths(&self, index: u64) -> (Option<u32>, u32) {
+        let usual = || self.output.as_ref().map_or(1, |output| output.draw(index));
+        match &self.prompts {
+            Prompts::Synthetic { input, .. } => (Some(input.draw(index)), usual()),
+            Prompts::File { prompts, cycle, .. } => {
+                let own = prompts[cycle.position(index)].output_tokens;
+                (None, own.unwrap_or_else(usual))
+            }
+        }
+    }
+}
+
+fn check_lengths(config: &WorkloadConfig) -> Result<(), WorkloadError> {
+    let lengths =
+        [("input-tokens", &config.input_tokens), ("output-tokens", &config.output_tokens)];
+    for (key, length) in lengths {
+        if let Some(length) = length {
+            length.check().map_err(|problem| WorkloadError::Length { key, problem })?;
+        }
+    }
+    Ok(())
+}
+
+/// The share of prompts that carry the shared prefix, and its length in tokens.
+fn prefix(config: &WorkloadConfig) -> Result<Option<(f64, u32)>, WorkloadError> {
+    let share = config.shared_prefix;
+    if !is_share(share) {
+        return Err(WorkloadError::Share { share });
+    }
+    match config.shared_prefix_tokens {
+        Some(tokens) if tokens == 0 || share == 0.0 => {
+            Err(WorkloadError::PrefixTokens { tokens, share })
+        }
+        _ if share == 0.0 => Ok(None),
+        tokens => Ok(Some((share, tokens.unwrap_or(WorkloadConfig::DEFAULT_SHARED_PREFIX_TOKENS)))),
+    }
+}
+
+fn check_prefix(prefix: Option<(f64, u32)>, input: &Lengths) -> Result<(), WorkloadError> {
+    match (prefix, input.longest()) {
+        (Some((_, prefix)), Some(longest)) if prefix >= longest => {
+            Err(WorkloadError::PrefixTooLong { prefix, longest })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Input and output lengths, and their longest sum: row by row when both come from one trace.
+fn read_pair(
+    input: &LengthConfig,
+    output: &LengthConfig,
+    base_dir: &Path,
+    seed: u64,
+    remarks: &mut Vec<Remark>,
+) -> Result<(Lengths, Lengths, Option<u32>), WorkloadError> {
+    if let (LengthConfig::Trace(input), LengthConfig::Trace(output)) = (input, output) {
+        let path = base_dir.join(&input.path);
+        if path == base_dir.join(&output.path) {
+            if input.order != output.order {
+                return Err(WorkloadError::TraceOrders { path });
+            }
+            let columns = trace::read_columns(&path, &[&input.column, &output.column])?;
+            let mut columns = columns.into_iter();
+            let mut next = |config: &TraceConfig| {
+                let mut values = columns.next().unwrap_or_default();
+                remarks.extend(trace::clip(&mut values, config, &path));
+                values
+            };
+            let (inputs, outputs) = (next(input), next(output));
+            let max_total = inputs.iter().zip(&outputs).map(|(input, output)| input + output).max();
+            // One cycle for both, so that each request's two lengths are one row's.
+            let cycle = Cycle::new(inputs.len(), input.order, seed, Source::Rows);
+            let rows = |values| Lengths::Rows { values, cycle };
+            return Ok((rows(inputs), rows(outputs), max_total));
+        }
+    }
+    let input = read_one(input, base_dir, seed, true, remarks)?;
+    let output = read_one(output, base_dir, seed, false, remarks)?;
+    let max_total = input.longest().zip(output.longest()).map(|(input, output)| input + output);
+    Ok((input, output, max_total))
+}
+
+/// The lengths of one side alone.
+fn read_one(
+    config: &LengthConfig,
+    base_dir: &Path,
+    seed: u64,
+    is_input: bool,
+    remarks: &mut Vec<Remark>,
+) -> Result<Lengths, WorkloadError> {
+    let (lengths, rows) = if is_input {
+        (Source::InputLength, Source::Rows)
+    } else {
+        (Source::OutputLength, Source::OutputRows)
+    };
+    if let LengthConfig::Trace(config) = config {
+        let path = base_dir.join(&config.path);
+        let mut values = trace::read_columns(&path, &[&config.column])?.pop().unwrap_or_default();
+        remarks.extend(trace::clip(&mut values, config, &path));
+        let cycle = Cycle::new(values.len(), config.order, seed, rows);
+        return Ok(Lengths::Rows { values, cycle });
+    }
+    Ok(Lengths::of(config, seed, lengths).expect("only a trace has no lengths without its file"))
+}

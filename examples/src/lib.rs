@@ -1,0 +1,1 @@
+//! Embedding each library, one example each.
