@@ -87,7 +87,8 @@ impl Client {
     /// Must run on a tokio runtime with I/O and time. Dropping the future closes the connection.
     pub async fn send(&self, due: Due, request: Request) -> RequestRow {
         let mut row = blank(due, &request);
-        let mut timeline = Timeline::new(request.output_tokens_planned);
+        let meter = self.config.meter.clone();
+        let mut timeline = Timeline::new(request.output_tokens_planned, meter);
         let abort = self.config.abort.clone();
         let mut watch = Watch::new(Rc::clone(&self.clock), abort, self.config.timeouts);
         let ending = self.follow(&request, &mut row, &mut timeline, &mut watch).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use plimsoll_units::RunClock;
 
-use crate::{Abort, Api, Endpoint, Secret, TlsRoots};
+use crate::{Abort, Api, Endpoint, Meter, Secret, TlsRoots};
 
 /// Everything a client needs to know before its first request.
 ///
@@ -34,6 +34,8 @@ pub struct ClientConfig {
     pub tls_roots: TlsRoots,
     /// The switch that ends everything in flight. Default: a new one; keep a clone to raise it.
     pub abort: Abort,
+    /// Counts the output tokens of all its responses while they come.
+    pub meter: Meter,
 }
 
 impl ClientConfig {
@@ -51,6 +53,7 @@ impl ClientConfig {
             max_idle_connections: 65_536,
             tls_roots: TlsRoots::default(),
             abort: Abort::new(),
+            meter: Meter::new(),
         }
     }
 }

@@ -18,6 +18,7 @@ use plimsoll_records::{ChunkRow, Outcome, RequestRow};
 use plimsoll_units::RunNanos;
 
 use crate::chunk::{ChoiceSet, Choices, Chunk, Usage};
+use crate::meter::Meter;
 use crate::problem::error_text;
 use crate::sse::SseEvent;
 use crate::tally::Tally;
@@ -34,6 +35,7 @@ pub(crate) struct Timeline {
     usage: Option<RunNanos>,
     finish_reason: Option<String>,
     chunks: Vec<ChunkRow>,
+    meter: Meter,
     /// Finish chunks with empty text, which may be tokens.
     empty_finishes: Vec<RunNanos>,
     tally: Tally,
@@ -57,8 +59,9 @@ enum How {
 }
 
 impl Timeline {
-    /// An empty timeline with room for the chunks of `planned` tokens.
-    pub(crate) fn new(planned: u32) -> Self {
+    /// An empty timeline with room for the chunks of `planned` tokens, which `meter` counts as they
+    /// come.
+    pub(crate) fn new(planned: u32, meter: Meter) -> Self {
         Self {
             role_chunk: None,
             first_reasoning: None,
@@ -66,6 +69,7 @@ impl Timeline {
             usage: None,
             finish_reason: None,
             chunks: Vec::with_capacity((planned as usize).min(MOST_PLANNED)),
+            meter,
             empty_finishes: Vec::new(),
             tally: Tally::default(),
             seen: 0,
@@ -211,6 +215,7 @@ impl Timeline {
             self.first_answer.get_or_insert(at);
         }
         let (tokens, counted) = (carried.tokens, carried.counted);
+        self.meter.add(tokens);
         self.chunks.push(ChunkRow { at, tokens, counted, reasoning });
     }
 
@@ -231,6 +236,7 @@ impl Timeline {
         for at in empty {
             let first = if reasoning { &mut self.first_reasoning } else { &mut self.first_answer };
             first.get_or_insert(at);
+            self.meter.add(1);
             self.chunks.push(ChunkRow { at, tokens: 1, counted: false, reasoning });
         }
         // With several choices one may finish while another goes on.

@@ -150,7 +150,8 @@ impl Course {
             in_flight: sight.due.saturating_sub(sight.ended),
             output_tokens: sight.output_tokens,
         });
-        overload.verdict() == OverloadVerdict::Overloaded && overload.enough(PLATEAU_PRECISION)
+        let known = self.phase == Phase::Drain || overload.enough(PLATEAU_PRECISION);
+        overload.verdict() == OverloadVerdict::Overloaded && known
     }
 
     fn warm_up_is_over(&self, sight: &Sight) -> bool {

@@ -32,8 +32,6 @@ pub(crate) struct Ended {
     pub(crate) failed: u64,
     /// How many in a row, up to the last one, never reached the server or lost it.
     pub(crate) lost_in_a_row: u64,
-    /// Output tokens of all of them.
-    pub(crate) output_tokens: u64,
     /// The longest time from intended to done of those that ended well.
     pub(crate) longest_e2e: Duration,
     recent_ttft: VecDeque<Duration>,
@@ -54,7 +52,6 @@ impl Live {
     pub(crate) fn end(&self, row: &RequestRow) {
         let mut ended = self.lock();
         ended.ids.push(row.id);
-        ended.output_tokens += row.output_count();
         let lost = matches!(row.outcome, Outcome::Refused | Outcome::Reset);
         ended.lost_in_a_row = if lost { ended.lost_in_a_row + 1 } else { 0 };
         match row.outcome {

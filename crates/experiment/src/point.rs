@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll_analysis::OverloadDetector;
-use plimsoll_client::{Abort, ClientConfig};
+use plimsoll_client::{Abort, ClientConfig, Meter};
 use plimsoll_load::{ClosedLoop, Driver, OpenLoop, Schedule, Stop};
 use plimsoll_records::{
     OfferedLoad, Phases, PointDir, PointEnd, PointFile, PointWriter, RequestRow, WorkerRecord,
@@ -74,12 +74,15 @@ pub(crate) fn measure(
     let abort = Abort::new();
     let origin = plan.clock.now() + LEAD;
     let mut workers = Vec::new();
+    let mut meters = Vec::new();
     for (worker, feeder) in (0..plan.workers).zip(feeders) {
+        let meter = Meter::new();
+        meters.push(meter.clone());
         workers.push(Worker::spawn(WorkerPlan {
             worker,
             driver: driver(plan, worker, origin)?,
             stop: stop.clone(),
-            client: ClientConfig { abort: abort.clone(), ..plan.client.clone() },
+            client: ClientConfig { abort: abort.clone(), meter, ..plan.client.clone() },
             feeder,
             rows: writer.sender(),
             live: Arc::clone(&live),
@@ -90,6 +93,7 @@ pub(crate) fn measure(
     let mut coordinator = Coordinator {
         plan,
         live: &live,
+        meters,
         course: Course::new(plan.matrix.load.window.plan(), origin, overload),
         arrivals: Arrivals::new(plan, origin),
         cpu: vec![(None, None); workers.len()],
@@ -130,6 +134,8 @@ pub(crate) fn measure(
 struct Coordinator<'a> {
     plan: &'a PointPlan<'a>,
     live: &'a Live,
+    /// The count of tokens of each worker's client.
+    meters: Vec<Meter>,
     course: Course,
     arrivals: Arrivals,
     /// CPU time of each worker at the window's start and end.
@@ -194,7 +200,7 @@ impl Coordinator<'_> {
             ended: ended.count(),
             ok: ended.ok,
             longest_e2e: ended.longest_e2e,
-            output_tokens: ended.output_tokens,
+            output_tokens: self.meters.iter().map(Meter::tokens).sum(),
             lost_in_a_row: ended.lost_in_a_row,
             due_in_window_open: due_in_window
                 .map_or(0, |due| due.saturating_sub(ended.count_below(due))),

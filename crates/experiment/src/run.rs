@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use crate::counters::Counters;
 use crate::error::RunError;
 use crate::interrupt::Interrupt;
-use crate::machine::{cores, machine};
+use crate::machine::{cores, machine, raise_open_files};
 use crate::matrix::{AutoWord, Matrix, WarmUp};
 use crate::pilot::Pilot;
 use crate::plan::{GroupPlan, Plan, PointLoad, derive_seed};
@@ -27,6 +27,8 @@ use crate::target::Target;
 const IDLE_LIMIT: Duration = Duration::from_secs(30);
 /// Wait between two points where the server does not say whether it is idle.
 const IDLE_BLIND: Duration = Duration::from_millis(1500);
+/// A limit on open files below which a run says so.
+const FEW_OPEN_FILES: u64 = 4096;
 /// Length of a pilot's window.
 const PILOT_MEASURE: Duration = Duration::from_secs(3);
 
@@ -84,6 +86,11 @@ pub fn run(
         done: Vec::new(),
         ordinal: 0,
     };
+    if let Some(files) = raise_open_files().filter(|files| *files < FEW_OPEN_FILES) {
+        run.remark(format!(
+            "only {files} files may be open at once: more requests in flight will be refused a socket (ulimit -n)"
+        ));
+    }
     run.folder.write_manifest(&run.manifest)?;
     let mut status = RunStatus::Complete;
     for (number, group) in plan.groups.iter().enumerate() {

@@ -79,6 +79,13 @@ impl Target {
 
     /// What the manifest keeps of it.
     pub(crate) fn record(&self) -> TargetRecord {
+        let server = self.identity.server.map(|kind| kind.as_str().to_owned());
+        // Some say their name again in their version: `plimsoll-sim-0.1.0`.
+        let version = self.identity.version.as_ref().map(|version| {
+            let own =
+                server.as_deref().and_then(|name| version.strip_prefix(name)?.strip_prefix('-'));
+            own.unwrap_or(version).to_owned()
+        });
         TargetRecord {
             launch: match self.table.launch {
                 Launch::Sim => "sim",
@@ -87,8 +94,8 @@ impl Target {
             .to_owned(),
             url: self.url.clone(),
             model: self.model.id.clone(),
-            server: self.identity.server.map(|kind| kind.as_str().to_owned()),
-            version: self.identity.version.clone(),
+            server,
+            version,
             max_model_len: self.model.max_model_len,
             settings_declared: self.table.settings.clone(),
         }

@@ -35,7 +35,6 @@ pub struct PointFile {
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum OfferedLoad {
     /// Arrivals at a rate, whatever the server does.
-    #[serde(rename_all = "kebab-case")]
     Open {
         /// The arrival process, as the matrix wrote it: `poisson`, `constant`, `gamma(cv=2)`, ...
         arrivals: String,
@@ -50,7 +49,6 @@ pub enum OfferedLoad {
         max_in_flight: Option<u32>,
     },
     /// A fixed number of requests in flight.
-    #[serde(rename_all = "kebab-case")]
     Closed {
         /// Requests in flight.
         concurrency: u32,

@@ -108,7 +108,7 @@ fn delay(
     of: fn(&PointSummary) -> &LatencySummary,
     number: fn(&LatencySummary) -> String,
 ) -> String {
-    if rung.state == State::Unstable { GROWS.to_owned() } else { number(of(rung.point)) }
+    if !rung.point.stability.stable { GROWS.to_owned() } else { number(of(rung.point)) }
 }
 
 /// A latency that an overload need not make grow, but that is no more the server's own.
@@ -117,7 +117,7 @@ fn pace(
     of: fn(&PointSummary) -> &LatencySummary,
     number: fn(&LatencySummary) -> String,
 ) -> String {
-    if rung.state == State::Unstable { "†".to_owned() } else { number(of(rung.point)) }
+    if !rung.point.stability.stable { "†".to_owned() } else { number(of(rung.point)) }
 }
 
 impl Table {

@@ -6,7 +6,7 @@ use super::*;
 
 /// The row of a stream whose events arrive at 1, 2, 3, ... ns and whose body then ends cleanly.
 fn row(events: &[&str]) -> RequestRow {
-    let mut timeline = Timeline::new(0);
+    let mut timeline = Timeline::new(0, Meter::new());
     for (at, data) in (1..).zip(events) {
         let event = SseEvent { name: b"", data: data.as_bytes() };
         timeline.event(RunNanos::from_nanos(at), event);
@@ -144,7 +144,7 @@ fn an_error_ends_the_stream_whatever_follows() {
     let row = row(&[&text("a"), error, &text("b"), "[DONE]"]);
     assert_eq!((row.outcome, row.chunks.len()), (Outcome::StreamError, 1));
     assert_eq!(row.error.as_deref(), Some("Internal server error"));
-    let mut named = Timeline::new(0);
+    let mut named = Timeline::new(0, Meter::new());
     named.event(RunNanos::ZERO, SseEvent { name: b"error", data: b"" });
     let expected = (Outcome::StreamError, Some("no message".to_owned()));
     assert_eq!(named.end_of_body(), expected);
@@ -155,7 +155,7 @@ fn what_is_no_chunk_is_malformed() {
     for data in ["{", "hello", "[1]", "\"text\"", "{\"choices\":\"x\"}"] {
         assert_eq!(row(&[data]).outcome, Outcome::Malformed, "{data}");
     }
-    let mut broken = Timeline::new(0);
+    let mut broken = Timeline::new(0, Meter::new());
     let data = b"{\"choices\":[{\"text\":\"\xc3\"}]}";
     broken.event(RunNanos::ZERO, SseEvent { name: b"", data });
     assert!(broken.is_malformed());

@@ -202,7 +202,7 @@ pub(super) async fn replay(script: &Script) -> Replay {
     let decoder = SseDecoder::new(100_000);
     let mut link = Link::new(wire, None, stamps, decoder).await.unwrap();
     let head = Head { path: "/v1/chat/completions".parse().unwrap(), headers: HeaderMap::new() };
-    let mut timeline = Timeline::new(0);
+    let mut timeline = Timeline::new(0, crate::Meter::new());
     let mut watch = Watch::new(Rc::new(clock), Abort::new(), Timeouts::default());
     let body = Bytes::from_static(b"{\"stream\":true}");
     let ending = exchange(&mut link, &head, body.clone(), &mut timeline, &mut watch).await;
@@ -253,7 +253,7 @@ pub(super) fn body(name: &str) -> Vec<u8> {
 /// What a stream comes to when its body arrives in two pieces and ends cleanly.
 pub(super) fn body_alone(body: &[u8], cut: usize) -> Seen {
     let mut decoder = SseDecoder::new(100_000);
-    let mut timeline = Timeline::new(0);
+    let mut timeline = Timeline::new(0, crate::Meter::new());
     let at = RunNanos::ZERO;
     for piece in [&body[..cut], &body[cut..]] {
         decoder.feed(piece, |event| timeline.event(at, event)).unwrap();
