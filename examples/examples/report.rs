@@ -1,5 +1,5 @@
 //! Shows how to make a report: a manifest and a judgement, here made by hand, become text and files.
-
+#![expect(clippy::print_stdout, reason = "an example shows its result")]
 use std::error::Error;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn about(value: f64) -> Estimate {
 fn point(rate: f64) -> Result<PointSummary, Box<dyn Error>> {
     let file = from_value(json!({
         "id": format!("r{rate}"), "factors": {}, "repetition": 0, "ended": "complete",
-        "load": {"kind": "open", "arrivals": "poisson", "rate-per-s": rate, "gap-cv": 1.0, "seed": 1},
+        "load": {"kind": "open", "arrivals": "poisson", "rate_per_s": rate, "gap_cv": 1.0, "seed": 1},
         "phases": {"start_ns": 0, "measure_start_ns": 5e9 as u64, "measure_end_ns": 25e9 as u64,
                    "arrivals_end_ns": 26e9 as u64, "end_ns": 26e9 as u64},
         "workers": [], "server": {}, "workload": {"exact_output": true, "exact_input": true}

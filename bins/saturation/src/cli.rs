@@ -30,7 +30,7 @@ const ATTACH: (&str, &str) =
 pub(crate) struct Cli {
     /// The matrix, a TOML file; see matrices/ for examples.
     matrix: Option<PathBuf>,
-    /// Measures the server at this base URL instead of the matrix's own [server].
+    /// Measures the server at this base URL instead of the matrix's own `server`.
     #[arg(long)]
     url: Option<String>,
     /// The model's name; the server's first one by default.
@@ -42,7 +42,7 @@ pub(crate) struct Cli {
     /// Where the results folder is made.
     #[arg(long, value_name = "DIR", default_value = "results")]
     results: PathBuf,
-    /// Overrides a value of the matrix, like --set load.rates=[5,10] (repeatable).
+    /// Overrides a value of the matrix, like `--set load.rates=[5,10]` (repeatable).
     #[arg(long = "set", value_name = "PATH=VALUE")]
     set: Vec<String>,
     /// Shows no progress.

@@ -1,7 +1,7 @@
 //! A matrix becomes a plan, the plan points, the points a results folder.
 //!
 //! In order of use: a [`MatrixSource`] is a TOML file with the command line's overrides; a [`Plan`]
-//! is what it means, with nothing left to doubt later; [`run`] carries it out, telling a
+//! is what it means, with nothing left to doubt later; [`run()`] carries it out, telling a
 //! [`Progress`] what happens and looking at an [`Interrupt`] whether to stop; the [`RunResult`] has
 //! the folder, its manifest and the judgement.
 //!
@@ -59,8 +59,8 @@ mod worker;
 pub use error::RunError;
 pub use interrupt::Interrupt;
 pub use matrix::{
-    AutoWord, ClientTable, ExperimentTable, Kind, Launch, LoadTable, Matrix, MatrixError,
-    MatrixSource, Rates, ServerTable, WarmUp, WindowTable,
+    ClientTable, ExperimentTable, Kind, Launch, LoadTable, Matrix, MatrixError, MatrixSource,
+    Rates, ServerTable, WarmUp, WindowTable,
 };
 pub use plan::Plan;
 pub use progress::{Event, Progress, Silent, Terminal, Tick};

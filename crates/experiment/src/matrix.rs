@@ -3,16 +3,18 @@
 //! These types hold what a person wrote and nothing else; `plan` turns them into points. The
 //! defaults are decided here, in one place each, with their reason.
 
+mod auto;
 mod source;
 
 use std::collections::BTreeMap;
 
 use plimsoll_load::ArrivalProcess;
 use plimsoll_records::WindowPlan;
-use plimsoll_units::{Rate, Span};
+use plimsoll_units::Span;
 use plimsoll_workload::{Api, WorkloadConfig};
 use serde::{Deserialize, Serialize};
 
+pub use auto::{Rates, WarmUp};
 pub use source::{MatrixError, MatrixSource};
 
 /// A whole matrix file.
@@ -137,27 +139,6 @@ fn poisson() -> ArrivalProcess {
     ArrivalProcess::Poisson
 }
 
-/// `load.rates`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(
-    untagged,
-    expecting = "expected a list of rates like [10, 20, \"30/s\"], each above zero, or \"auto\""
-)]
-pub enum Rates {
-    /// The offered rates.
-    Ladder(Vec<Rate>),
-    /// Let a pilot lay the ladder.
-    Auto(AutoWord),
-}
-
-/// The word `"auto"`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AutoWord {
-    /// `"auto"`
-    Auto,
-}
-
 /// `load.window`
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -173,7 +154,7 @@ pub struct WindowTable {
 impl Default for WindowTable {
     fn default() -> Self {
         Self {
-            warm_up: WarmUp::Auto(AutoWord::Auto),
+            warm_up: WarmUp::Auto,
             measure: Span::new(std::time::Duration::from_secs(20)),
             drain_limit: Span::new(std::time::Duration::from_secs(60)),
         }
@@ -187,22 +168,12 @@ impl WindowTable {
         WindowPlan {
             warm_up: match self.warm_up {
                 WarmUp::Fixed(span) => Some(span),
-                WarmUp::Auto(_) => None,
+                WarmUp::Auto => None,
             },
             measure: self.measure,
             drain_limit: self.drain_limit,
         }
     }
-}
-
-/// `load.window.warm-up`
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "expected \"auto\" or a span of time with a unit, like \"5s\"")]
-pub enum WarmUp {
-    /// `"auto"`
-    Auto(AutoWord),
-    /// So long.
-    Fixed(Span),
 }
 
 /// `[client]`

@@ -104,7 +104,7 @@ impl Plan {
             let window = &group.matrix.load.window;
             let warm_up = match window.warm_up {
                 WarmUp::Fixed(span) => span.get(),
-                WarmUp::Auto(_) => window.measure.get() / 4,
+                WarmUp::Auto => window.measure.get() / 4,
             };
             (warm_up + window.measure.get()) * u32::try_from(group.len()).unwrap_or(u32::MAX)
         };
@@ -272,7 +272,7 @@ fn loads(
         (None, None) => {
             Err(source.error_at("load", "a load needs rates = [...], rates = \"auto\" or concurrency = [...]"))
         }
-        (Some(Rates::Auto(_)), None) => Ok(None),
+        (Some(Rates::Auto), None) => Ok(None),
         (Some(Rates::Ladder(rates)), None) => {
             if rates.is_empty() {
                 return Err(source.error_at("load.rates", "the ladder is empty; list one rate or more"));

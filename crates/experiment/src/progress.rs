@@ -83,10 +83,9 @@ impl Terminal {
         let target =
             if live { ProgressDrawTarget::stderr_with_hz(5) } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(None, target);
-        bar.set_style(
-            ProgressStyle::with_template("{spinner} {wide_msg}")
-                .expect("the template is a constant and correct"),
-        );
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+            bar.set_style(style);
+        }
         Self { bar, live, place: String::new() }
     }
 

@@ -14,7 +14,7 @@ use crate::counters::Counters;
 use crate::error::RunError;
 use crate::interrupt::Interrupt;
 use crate::machine::{cores, machine, raise_open_files};
-use crate::matrix::{AutoWord, Matrix, WarmUp};
+use crate::matrix::{Matrix, WarmUp};
 use crate::pilot::Pilot;
 use crate::plan::{GroupPlan, Plan, PointLoad, derive_seed};
 use crate::point::{self, PointPlan, offered_text};
@@ -230,7 +230,7 @@ impl Run<'_> {
             "pilot: closed loops of 1, 2, 4, ... requests find where to lay the ladder".to_owned(),
         );
         let mut matrix = group.matrix.clone();
-        matrix.load.window.warm_up = WarmUp::Auto(AutoWord::Auto);
+        matrix.load.window.warm_up = WarmUp::Auto;
         matrix.load.window.measure = Span::new(PILOT_MEASURE);
         let mut pilot = Pilot::default();
         while let Some(level) = pilot.next_level() {

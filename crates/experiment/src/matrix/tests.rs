@@ -1,5 +1,7 @@
 use std::path::Path;
 
+use plimsoll_units::Rate;
+
 use super::*;
 
 const GOOD: &str = r#"
@@ -58,11 +60,12 @@ fn a_misspelled_key_is_refused_with_line_and_suggestion() {
 #[test]
 fn bad_units_and_rates_are_refused_with_the_line() {
     for (from, to, line, word) in [
-        ("\"1s\"", "\"1 parsec\"", 15, "warm-up"),
+        ("\"1s\"", "\"1 parsec\"", 15, "`1 parsec` is not a span of time"),
         ("\"2s\"", "\"2\"", 15, "unit is missing"),
         ("\"2s\"", "2", 15, "unit is missing"),
-        ("[1,", "[-1,", 14, "above zero"),
-        ("\"2/s\"", "\"2/h\"", 14, "above zero"),
+        ("[1,", "[-1,", 14, "`-1` is not a rate"),
+        ("\"2/s\"", "\"2/h\"", 14, "`2/h` is not a rate"),
+        ("[1, \"2/s\", 3.5]", "\"automatic\"", 14, "`automatic` is neither"),
         ("\"500ms\"", "\"-1ms\"", 18, "number must come first"),
         ("\"saturation\"", "\"saturate\"", 3, "did you mean `saturation`?"),
         ("output-tokens = 16", "output-tokens = -16", 11, ""),
