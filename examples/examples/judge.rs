@@ -29,7 +29,7 @@ fn row(id: u64, at: f64, done: f64) -> RequestRow {
         http_status: Some(200),
         error: None,
         finish_reason: None,
-        prompt_tokens_planned: 8,
+        prompt_tokens_planned: Some(8),
         prompt_tokens: Some(8),
         output_tokens_planned: 1,
         output_tokens: Some(1),

@@ -35,7 +35,7 @@ fn row(id: u64) -> RequestRow {
         http_status: Some(200),
         error: None,
         finish_reason: Some("stop".to_owned()),
-        prompt_tokens_planned: 16,
+        prompt_tokens_planned: Some(16),
         prompt_tokens: Some(16),
         output_tokens_planned: 1,
         output_tokens: Some(1),

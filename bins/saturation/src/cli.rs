@@ -10,10 +10,10 @@ use plimsoll_report::ReportInput;
 
 /// The matrix of a run without arguments: the embedded simulator.
 const SIMULATOR: (&str, &str) =
-    ("matrices/saturation.toml", include_str!("../../../matrices/saturation.toml"));
+    ("<built-in saturation.toml>", include_str!("../../../matrices/saturation.toml"));
 /// The matrix of a run with a URL alone: a pilot finds the ladder.
 const ATTACH: (&str, &str) =
-    ("matrices/attach.toml", include_str!("../../../matrices/attach.toml"));
+    ("<built-in attach.toml>", include_str!("../../../matrices/attach.toml"));
 
 /// Measures how much load an LLM inference server sustains, and says whether the measurement can
 /// be believed.
@@ -30,7 +30,7 @@ const ATTACH: (&str, &str) =
 pub(crate) struct Cli {
     /// The matrix, a TOML file; see matrices/ for examples.
     matrix: Option<PathBuf>,
-    /// Measures the server at this base URL instead of the matrix's own `server`.
+    /// Measures the server at this base URL; the matrix's own `server` table is put aside.
     #[arg(long)]
     url: Option<String>,
     /// The model's name; the server's first one by default.
@@ -65,8 +65,8 @@ impl Cli {
         };
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
         if let Some(url) = &self.url {
-            source.set("server.launch=\"attach\"");
-            source.set(format!("server.url={}", quoted(url)));
+            // The whole table: the model and the settings of the matrix's own server are not this one's.
+            source.set(format!("server={{ launch = \"attach\", url = {} }}", quoted(url)));
         }
         if let Some(model) = &self.model {
             source.set(format!("server.model={}", quoted(model)));

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use plimsoll_experiment::{MatrixError, RunError, RunResult};
+use plimsoll_experiment::{MatrixError, RunError, RunResult, ServerError};
 use plimsoll_records::{RunStatus, Verdict};
 
 /// How the process ends.
@@ -26,11 +26,26 @@ pub(crate) enum Exit {
 impl Exit {
     /// The code of a run that left a results folder.
     pub(crate) fn of(result: &RunResult) -> Self {
-        match (result.manifest.status, result.judgement.verdict) {
-            (RunStatus::Interrupted, _) => Self::Interrupted,
-            (RunStatus::Failed, _) => Self::Target,
-            (_, Verdict::Invalid) => Self::Invalid,
+        match (&result.failure, result.manifest.status, result.judgement.verdict) {
+            (Some(error), ..) => Self::of_error(error),
+            (None, RunStatus::Interrupted, _) => Self::Interrupted,
+            (None, RunStatus::Failed, _) => Self::Target,
+            (None, _, Verdict::Invalid) => Self::Invalid,
             _ => Self::Measured,
+        }
+    }
+
+    /// The code of what ended a run.
+    fn of_error(error: &RunError) -> Self {
+        match error {
+            RunError::Matrix(_)
+            | RunError::Encode(_)
+            | RunError::Target(ServerError::BadUrl { .. } | ServerError::BadApiKey { .. }) => {
+                Self::Usage
+            }
+            RunError::Target(_) | RunError::Probe(_) => Self::Target,
+            RunError::Interrupted => Self::Interrupted,
+            _ => Self::Failed,
         }
     }
 }
@@ -48,12 +63,7 @@ pub(crate) fn explain(error: &anyhow::Error) -> ExitCode {
     let exit = if error.is::<MatrixError>() {
         Exit::Usage
     } else {
-        match error.downcast_ref::<RunError>() {
-            Some(RunError::Matrix(_)) => Exit::Usage,
-            Some(RunError::Target(_)) => Exit::Target,
-            Some(RunError::Interrupted) => Exit::Interrupted,
-            _ => Exit::Failed,
-        }
+        error.downcast_ref::<RunError>().map_or(Exit::Failed, Exit::of_error)
     };
     exit.into()
 }

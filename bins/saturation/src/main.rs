@@ -39,5 +39,8 @@ fn measure(cli: &cli::Cli) -> anyhow::Result<exit::Exit> {
     };
     plimsoll_report::write_all(&input, &result.folder).context("cannot write the report")?;
     cli.show(&input)?;
+    if let Some(error) = &result.failure {
+        tracing::error!("the run ended early: {error}");
+    }
     Ok(exit::Exit::of(&result))
 }

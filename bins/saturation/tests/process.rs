@@ -117,12 +117,12 @@ fn wrong_values_exit_with_2_before_anything_is_started() {
             &[
                 "matrix.toml",
                 "--set",
-                "workload.prompts=\"missing.jsonl\"",
-                "--set",
-                "workload.input-tokens=[]",
+                "workload={ prompts = \"missing.jsonl\", output-tokens = 8 }",
             ],
-            "",
+            "missing.jsonl",
         ),
+        (&["matrix.toml", "--set", "experiment.name=../up"], "no name for a folder"),
+        (&["--url", "ftp://127.0.0.1:1"], "ftp://127.0.0.1:1"),
         (&["matrix.toml", "--set", "server.settings.max-num-seqz=4"], "max-num-seqs"),
         (&["matrix.toml", "--set", "server.model=unheard-of"], "unheard-of"),
         (&["matrix.toml", "--set", "workload.input-tokens=9999999"], "context"),
@@ -190,6 +190,111 @@ fn a_target_that_is_none_exits_with_4_and_says_why() {
         assert!(stderr(&output).contains(word), "{url}: {}", stderr(&output));
     }
     assert!(!folder.path().join("results").exists(), "no target, no folder");
+}
+
+/// A server that lists the model `m` and answers every other request with `answer`, raw.
+fn model_but(answer: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut head = [0; 65_536];
+            let read = stream.read(&mut head).unwrap_or(0);
+            let models = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 21\r\n\
+                          connection: close\r\n\r\n{\"data\":[{\"id\":\"m\"}]}";
+            let is_models = head[..read].starts_with(b"GET /v1/models");
+            let _ = stream.write_all(if is_models { models } else { answer }.as_bytes());
+        }
+    });
+    url
+}
+
+#[test]
+fn a_target_that_refuses_every_request_exits_with_4_before_any_load() {
+    let folder = tempfile::tempdir().unwrap();
+    for (answer, word) in [
+        (
+            "HTTP/1.1 401 Unauthorized\r\ncontent-length: 9\r\nconnection: close\r\n\r\nno entry!",
+            "status 401: no entry!",
+        ),
+        (
+            "HTTP/1.1 500 Oops\r\ncontent-length: 6\r\nconnection: close\r\n\r\nbroken",
+            "status 500: broken",
+        ),
+        (
+            "HTTP/1.1 400 Bad Request\r\ncontent-length: 7\r\nconnection: close\r\n\r\nbad key",
+            "status 400: bad key",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 13\r\nconnection: close\r\n\r\n<html></html>",
+            "no event stream: <html>",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n\
+             data: {\"error\":{\"message\":\"inside\"}}\n\ndata: [DONE]\n\n",
+            "inside",
+        ),
+    ] {
+        let url = model_but(answer);
+        let output = saturation(folder.path()).args(["--url", &url]).output().unwrap();
+        assert_eq!(output.status.code(), Some(4), "{answer}: {}", stderr(&output));
+        assert!(stderr(&output).contains(word), "{answer}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_url_puts_the_matrix_own_server_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let sim = plimsoll_sim::SimServer::start(plimsoll_sim::SimConfig {
+        model: plimsoll_sim::ModelProfile::tiny(),
+        ..plimsoll_sim::SimConfig::default()
+    })
+    .unwrap();
+    // The matrix asks for another model; the one of the server at the URL is measured.
+    let text = QUICK.replace("model = \"tiny\"", "model = \"qwen3-14b\"");
+    let file = matrix(folder.path(), &text);
+    let output = saturation(folder.path())
+        .arg(&file)
+        .args(["--url", &sim.url(), "--json", "-q", "--set", "load.rates=[20]"])
+        .output()
+        .unwrap();
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{}", stderr(&output));
+    let manifest = ResultsFolder::open(&results(folder.path())).unwrap().manifest().unwrap();
+    assert_eq!(manifest.target.launch, "attach");
+    assert_eq!(manifest.target.model, "tiny");
+    assert!(manifest.target.settings_declared.is_empty());
+}
+
+#[test]
+fn a_closed_loop_of_fewer_slots_than_workers_drains() {
+    let folder = tempfile::tempdir().unwrap();
+    let text =
+        QUICK.replace("rates = [20, 200]", "concurrency = [1, 4]") + "\n[client]\nworkers = 3\n";
+    let file = matrix(folder.path(), &text);
+    let output = saturation(folder.path()).arg(&file).args(["--json", "-q"]).output().unwrap();
+    let object: Value = serde_json::from_slice(&output.stdout).unwrap();
+    for point in object["points"].as_array().unwrap() {
+        assert_eq!(point["ended"], "complete", "{point}");
+        assert_eq!(point["ok"], point["due"], "every request due in the window has ended: {point}");
+    }
+}
+
+#[test]
+fn the_measured_capacity_is_the_computed_one() {
+    use plimsoll_sim::{LengthMix, Lengths, ModelProfile, Settings, capacity};
+    let settings = Settings { max_num_seqs: 4, ..Settings::default() };
+    let mix = LengthMix { input: Lengths::Constant(64), output: Lengths::Constant(32) };
+    let truth =
+        capacity(&ModelProfile::tiny(), &settings, &mix).unwrap().requests_per_s.per_second();
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = matrix(folder.path(), &QUICK.replace("\"1200ms\"", "\"3s\""));
+    let output = saturation(folder.path()).arg(&file).args(["--json", "-q"]).output().unwrap();
+    let object: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let measured = object["capacity_per_s"]["value"].as_f64().unwrap();
+    // Far wider than what a quiet machine shows: this holds the arithmetic, not the precision.
+    assert!((measured / truth - 1.0).abs() < 0.1, "measured {measured}, computed {truth}");
 }
 
 /// Starts a run of one long point and waits until some of its rows are on file.
@@ -287,15 +392,10 @@ fn a_target_that_dies_in_mid_run_exits_with_4_and_loses_no_row() {
 
 #[test]
 fn lengths_from_a_real_trace_reach_the_server() {
-    let shared = std::env::var_os("PLIMSOLL_SHARED").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
-        PathBuf::from,
-    );
-    let trace = shared.join("data/azure-llm-2023/AzureLLMInferenceTrace_conv.csv");
-    let Ok(trace) = trace.canonicalize() else {
-        println!("skipped: no Azure conversation trace at {}", trace.display());
-        return;
-    };
+    let trace = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../crates/workload/tests/fixtures/azure_conv_20.csv")
+        .canonicalize()
+        .unwrap();
     let folder = tempfile::tempdir().unwrap();
     let lengths = |column: &str, max: u32| {
         format!(
@@ -318,7 +418,7 @@ fn lengths_from_a_real_trace_reach_the_server() {
     let ok: Vec<_> = rows.iter().filter(|row| row.outcome.is_ok()).collect();
     assert!(ok.len() > 10);
     for row in &ok {
-        assert_eq!(row.prompt_tokens, Some(row.prompt_tokens_planned), "request {}", row.id);
+        assert_eq!(row.prompt_tokens, row.prompt_tokens_planned, "request {}", row.id);
         assert_eq!(row.output_tokens, Some(row.output_tokens_planned), "request {}", row.id);
     }
     let lengths: std::collections::BTreeSet<_> = ok.iter().map(|row| row.prompt_tokens).collect();

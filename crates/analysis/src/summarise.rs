@@ -30,8 +30,10 @@ pub fn summarise(point: &PointFile, rows: &[RequestRow], slo: &Slo) -> PointSumm
 
     let in_flight = InFlight::of(rows);
     let counts = count(rows, window);
-    let prompt_tokens: f64 =
-        ended().map(|row| f64::from(row.prompt_tokens.unwrap_or(row.prompt_tokens_planned))).sum();
+    // Not known as soon as one length is not: a sum over the others would be too small.
+    let prompt_tokens = ended().try_fold(0.0, |sum, row| {
+        Some(sum + f64::from(row.prompt_tokens.or(row.prompt_tokens_planned)?))
+    });
     let length = OutputLength::of(point, rows);
     let stability = stability::stability(point, window, &in_flight);
     let delivered = binned(window, tokens::delivered(rows));
@@ -56,7 +58,7 @@ pub fn summarise(point: &PointFile, rows: &[RequestRow], slo: &Slo) -> PointSumm
             seconds,
         ),
         output_tokens_per_s,
-        input_tokens_per_s: per_second(prompt_tokens),
+        input_tokens_per_s: prompt_tokens.map(per_second),
         mean_output_tokens: length.mean,
         mean_output_tokens_error: length.error,
         makespan_throughput_per_s: makespan_throughput(rows),

@@ -34,8 +34,9 @@ pub struct PointSummary {
     /// for an unstable point with known output lengths the waves of a saturated batch server are
     /// taken out of it, so that its middle, not the value, is the best estimate of the long run.
     pub output_tokens_per_s: Estimate,
-    /// Prompt tokens of the requests that completed inside the window / its length.
-    pub input_tokens_per_s: f64,
+    /// Prompt tokens of the requests that completed inside the window / its length: by the server's
+    /// usage, else as planned; `None` when the length of one of them is not known.
+    pub input_tokens_per_s: Option<f64>,
     /// Mean output tokens of a request, whole point: as asked for where the workload asks for exact
     /// lengths and gets them, else of the requests that ended well; `None` when none did, or when
     /// so many were aborted that the others are no fair sample.

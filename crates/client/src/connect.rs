@@ -66,6 +66,11 @@ impl Connector {
     /// A new connection, ready for a request.
     pub(crate) async fn open(&self) -> Result<Link<TcpStream>, ConnectError> {
         let tcp = self.tcp().await?;
+        self.link(tcp).await
+    }
+
+    /// The connection over `tcp`, which acknowledges at once if that was asked for.
+    async fn link(&self, tcp: TcpStream) -> Result<Link<TcpStream>, ConnectError> {
         let fd = tcp.as_raw_fd();
         let acknowledge = self.quickack.then_some(quickack as fn(&TcpStream));
         if let Some(acknowledge) = acknowledge {
@@ -110,5 +115,113 @@ impl Connector {
             .collect();
         self.addresses.replace(Some(Rc::clone(&found)));
         Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! The socket's options, read back from a second descriptor of the same socket.
+    //!
+    //! `TCP_QUICKACK` is no lasting setting: Linux has it on for a new connection, and turns it off
+    //! and on again as it sees fit. So each step is tested from the other state: the test turns it
+    //! off, and the client must have it on again afterwards, or leave it alone if it was not asked
+    //! to. Linux turns it on by itself only once data came in, so until the request is sent nothing
+    //! but the client can. After a read there is no telling who did; that the client leaves it alone
+    //! then is not tested.
+
+    use std::future::poll_fn;
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::os::fd::AsFd;
+    use std::pin::pin;
+    use std::task::Poll;
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use hyper::HeaderMap;
+    use plimsoll_units::RunClock;
+    use socket2::Socket;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::Api;
+    use crate::link::Head;
+
+    /// A connector to a listener of this machine.
+    fn connector(quickack: bool) -> (TcpListener, Connector) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let clock = RunClock::start();
+        let config = ClientConfig { quickack, ..ClientConfig::new(endpoint, Api::Chat, clock) };
+        (listener, Connector::new(&config, Rc::new(clock)).unwrap())
+    }
+
+    fn run<T>(work: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            timeout(Duration::from_secs(60), work).await.expect("the connection hangs")
+        })
+    }
+
+    /// A connection of the connector with a second descriptor of its socket.
+    async fn opened(connector: &Connector) -> (Socket, Link<TcpStream>) {
+        let tcp = connector.tcp().await.unwrap();
+        let socket = Socket::from(tcp.as_fd().try_clone_to_owned().unwrap());
+        socket.set_tcp_quickack(false).unwrap();
+        assert!(!socket.tcp_quickack().unwrap(), "the state to begin with");
+        let link = connector.link(tcp).await.unwrap();
+        (socket, link)
+    }
+
+    #[test]
+    fn nagles_delay_is_always_off() {
+        for quickack in [false, true] {
+            let (listener, connector) = connector(quickack);
+            let usual = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            assert!(!usual.nodelay().unwrap(), "what the system does unasked");
+            run(async {
+                let (socket, _link) = opened(&connector).await;
+                assert!(socket.tcp_nodelay().unwrap());
+            });
+        }
+    }
+
+    #[test]
+    fn acknowledging_at_once_is_asked_for_at_every_step_or_never() {
+        for quickack in [false, true] {
+            let (listener, connector) = connector(quickack);
+            run(async {
+                let (socket, mut link) = opened(&connector).await;
+                assert_eq!(socket.tcp_quickack().unwrap(), quickack, "connected");
+
+                socket.set_tcp_quickack(false).unwrap();
+                let head = Head { path: "/".parse().unwrap(), headers: HeaderMap::new() };
+                let mut response = pin!(link.send(&head, Bytes::from_static(b"{}")));
+                poll_fn(|cx| {
+                    link.poll_io(cx);
+                    assert!(!link.is_over());
+                    match link.stamps.sent() {
+                        Some(_) => Poll::Ready(()),
+                        None => Poll::Pending,
+                    }
+                })
+                .await;
+                assert_eq!(socket.tcp_quickack().unwrap(), quickack, "sent");
+
+                if quickack {
+                    let (mut peer, _) = listener.accept().unwrap();
+                    let got = peer.read(&mut [0; 4096]).unwrap();
+                    assert!(got > 0);
+                    socket.set_tcp_quickack(false).unwrap();
+                    peer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+                    let response = poll_fn(|cx| {
+                        link.poll_io(cx);
+                        response.as_mut().poll(cx)
+                    });
+                    assert_eq!(response.await.unwrap().status(), 200);
+                    assert!(socket.tcp_quickack().unwrap(), "read");
+                }
+            });
+        }
     }
 }

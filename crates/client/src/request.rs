@@ -30,8 +30,8 @@ pub struct Request {
     /// The encoded JSON body. It should ask for a stream (`"stream": true`); what the server makes
     /// of it otherwise is `malformed`.
     pub body: Bytes,
-    /// Prompt tokens that the workload planned, for the row.
-    pub prompt_tokens_planned: u32,
+    /// Prompt tokens that the workload planned, for the row; `None` where nobody planned them.
+    pub prompt_tokens_planned: Option<u32>,
     /// Output tokens that the body asks for, for the row; room for that many chunks is made before
     /// the request goes out.
     pub output_tokens_planned: u32,
@@ -45,6 +45,12 @@ impl Request {
     /// The request with `body`, without planned lengths or session.
     #[must_use]
     pub const fn new(body: Bytes) -> Self {
-        Self { body, prompt_tokens_planned: 0, output_tokens_planned: 0, session: None, turn: None }
+        Self {
+            body,
+            prompt_tokens_planned: None,
+            output_tokens_planned: 0,
+            session: None,
+            turn: None,
+        }
     }
 }

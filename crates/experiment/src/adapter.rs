@@ -14,84 +14,142 @@ use tokio::sync::Notify;
 
 use crate::live::Live;
 
-/// One worker's requests. Everything in it belongs to the worker's own thread but `live`.
-#[derive(Clone)]
-pub(crate) struct Requests {
-    pub(crate) worker: u32,
-    pub(crate) clock: RunClock,
-    pub(crate) client: Rc<Client>,
-    pub(crate) feeder: Rc<RefCell<Feeder>>,
-    pub(crate) rows: Rc<RefCell<RowSender>>,
-    pub(crate) live: Arc<Live>,
-    pub(crate) in_flight: Rc<Cell<u64>>,
-    pub(crate) bodies_late: Rc<Cell<u64>>,
-    pub(crate) idle: Rc<Notify>,
+/// One worker's requests.
+pub(crate) struct Requests(Rc<Shared>);
+
+/// What the requests of one worker share. All of it belongs to the worker's own thread but `live`.
+struct Shared {
+    worker: u32,
+    clock: RunClock,
+    client: Client,
+    feeder: RefCell<Feeder>,
+    rows: RefCell<RowSender>,
+    live: Arc<Live>,
+    in_flight: Cell<u64>,
+    idle: Notify,
+    bodies_late: Cell<u64>,
+    /// Requests that ended without a row: their task panicked.
+    rowless: Cell<u64>,
 }
 
 impl Requests {
+    pub(crate) fn new(
+        worker: u32,
+        clock: RunClock,
+        client: Client,
+        feeder: Feeder,
+        rows: RowSender,
+        live: Arc<Live>,
+    ) -> Self {
+        Self(Rc::new(Shared {
+            worker,
+            clock,
+            client,
+            feeder: RefCell::new(feeder),
+            rows: RefCell::new(rows),
+            live,
+            in_flight: Cell::new(0),
+            idle: Notify::new(),
+            bodies_late: Cell::new(0),
+            rowless: Cell::new(0),
+        }))
+    }
+
     /// Completes when no request is in flight.
     pub(crate) async fn idle(&self) {
-        while self.in_flight.get() > 0 {
-            self.idle.notified().await;
+        while self.0.in_flight.get() > 0 {
+            self.0.idle.notified().await;
         }
     }
 
+    /// Rows that had to wait because the writer's queue was full.
+    pub(crate) fn rows_deferred(&self) -> u64 {
+        self.0.rows.borrow().deferred()
+    }
+
+    /// Requests whose body was not encoded ahead of time.
+    pub(crate) fn bodies_late(&self) -> u64 {
+        self.0.bodies_late.get()
+    }
+
+    /// Whether a request ended without a row.
+    pub(crate) fn lost_a_row(&self) -> bool {
+        self.0.rowless.get() > 0
+    }
+}
+
+impl Shared {
     fn request(&self, index: u64) -> Request {
-        let (
-            EncodedRequest {
-                body,
-                prompt_tokens_planned,
-                output_tokens_planned,
-                session,
-                turn,
-                ..
-            },
-            ready,
-        ) = self.feeder.borrow_mut().next(index);
+        let (encoded, ready) = self.feeder.borrow_mut().next(index);
         if !ready {
             self.bodies_late.set(self.bodies_late.get() + 1);
         }
+        let EncodedRequest { body, prompt_tokens_planned, output_tokens_planned, .. } = encoded;
         Request {
             body,
-            prompt_tokens_planned: prompt_tokens_planned.unwrap_or(0),
+            prompt_tokens_planned,
             output_tokens_planned,
-            session,
-            turn,
+            session: encoded.session,
+            turn: encoded.turn,
+        }
+    }
+}
+
+/// A request in flight. However its task ends, it is counted off.
+struct InFlight {
+    shared: Rc<Shared>,
+    has_row: bool,
+}
+
+impl InFlight {
+    fn begin(shared: &Rc<Shared>) -> Self {
+        shared.in_flight.set(shared.in_flight.get() + 1);
+        Self { shared: Rc::clone(shared), has_row: false }
+    }
+
+    fn end(mut self, row: RequestRow) {
+        self.shared.rows.borrow_mut().send(row);
+        self.has_row = true;
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let shared = &self.shared;
+        shared.rowless.set(shared.rowless.get() + u64::from(!self.has_row));
+        shared.in_flight.set(shared.in_flight.get() - 1);
+        if shared.in_flight.get() == 0 {
+            shared.idle.notify_one();
         }
     }
 }
 
 impl Target for Requests {
     fn start(&self, start: Start) -> impl Future<Output = ()> + 'static {
-        self.live.start();
-        self.in_flight.set(self.in_flight.get() + 1);
-        let request = self.request(start.index);
+        self.0.live.start(self.0.worker, start.intended);
+        let request = self.0.request(start.index);
         let due = Due {
             id: start.index,
-            worker: self.worker,
+            worker: self.0.worker,
             intended: start.intended,
             dequeued: start.dequeued,
         };
-        let this = self.clone();
+        let this = InFlight::begin(&self.0);
         async move {
-            let row = this.client.send(due, request).await;
-            this.rows.borrow_mut().send(row);
-            this.in_flight.set(this.in_flight.get() - 1);
-            if this.in_flight.get() == 0 {
-                this.idle.notify_one();
-            }
+            let row = this.shared.client.send(due, request).await;
+            this.end(row);
         }
     }
 
     fn shed(&self, start: Start) {
-        self.live.start();
+        self.0.live.start(self.0.worker, start.intended);
         // Its body is taken off the feeder as well, so that later arrivals keep theirs.
-        let request = self.request(start.index);
-        self.rows.borrow_mut().send(RequestRow {
+        let request = self.0.request(start.index);
+        self.0.rows.borrow_mut().send(RequestRow {
             id: start.index,
             session: request.session,
             turn: request.turn,
-            worker: self.worker,
+            worker: self.0.worker,
             intended: start.intended,
             dequeued: start.dequeued,
             connected: None,
@@ -103,7 +161,7 @@ impl Target for Requests {
             first_answer: None,
             last_token: None,
             usage: None,
-            done: self.clock.now(),
+            done: self.0.clock.now(),
             resent: false,
             outcome: Outcome::Shed,
             http_status: None,

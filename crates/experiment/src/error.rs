@@ -2,9 +2,12 @@
 
 use std::io;
 
+use plimsoll_client::ClientError;
 use plimsoll_load::{DriverError, ScheduleError};
 use plimsoll_records::RecordsError;
 use plimsoll_server::ServerError;
+use plimsoll_sim::StartError;
+use plimsoll_workload::{CalibrationError, EncodeError};
 use thiserror::Error;
 
 use crate::matrix::MatrixError;
@@ -22,15 +25,18 @@ pub enum RunError {
     /// The server took no request of the kind that was to be measured.
     #[error("the server does not answer as it must: {0}")]
     Probe(String),
-    /// The workload cannot be had from this server.
-    #[error("{0}")]
-    Workload(String),
+    /// The bodies of the workload cannot be had from this server.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// Prompt lengths could not be calibrated against the server's own counts.
+    #[error("prompt lengths could not be calibrated: {0}")]
+    Calibration(#[from] CalibrationError),
     /// The simulator could not be started.
     #[error("the simulator did not start: {0}")]
-    Sim(String),
+    Sim(#[from] StartError),
     /// The client could not be made.
     #[error("the client could not be made: {0}")]
-    Client(String),
+    Client(#[from] ClientError),
     /// The results could not be written.
     #[error(transparent)]
     Records(#[from] RecordsError),

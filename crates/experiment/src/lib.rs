@@ -63,5 +63,6 @@ pub use matrix::{
     Rates, ServerTable, WarmUp, WindowTable,
 };
 pub use plan::Plan;
+pub use plimsoll_server::ServerError;
 pub use progress::{Event, Progress, Silent, Terminal, Tick};
 pub use run::{RunOptions, RunResult, run};

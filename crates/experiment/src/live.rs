@@ -7,25 +7,39 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use plimsoll_records::{Outcome, RequestRow};
+use plimsoll_units::RunNanos;
 
 /// How many of the last TTFTs the live median is taken over.
 const RECENT: usize = 64;
 
 /// The live state of one point.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Live {
-    /// Requests that a worker has started. Workers add to it.
-    started: AtomicU64,
+    /// End of the measure window; [`RunNanos::MAX`] until it is known. Requests due before it are
+    /// waited for. It is set a whole window ahead, so nobody counts by an old one.
+    window_end: AtomicU64,
+    starts: Vec<Starts>,
     /// What the writer thread has seen of ended requests. The writer thread and the coordinator
     /// share the lock; no worker takes it.
     ended: Mutex<Ended>,
 }
 
+/// The requests that one worker has started. Each worker writes to a cache line of its own.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Starts {
+    all: AtomicU64,
+    /// Those due before the end of the window.
+    due: AtomicU64,
+}
+
 /// The requests that have ended.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ended {
-    /// Ids, in the order of ending.
-    ids: Vec<u64>,
+    /// All of them.
+    pub(crate) all: u64,
+    /// Those due before the end of the window.
+    pub(crate) due: u64,
     /// How many ended well.
     pub(crate) ok: u64,
     /// How many failed.
@@ -38,25 +52,49 @@ pub(crate) struct Ended {
 }
 
 impl Live {
+    /// The state of a point with so many workers.
+    pub(crate) fn new(workers: u32) -> Self {
+        Self {
+            window_end: AtomicU64::new(RunNanos::MAX.as_nanos()),
+            starts: (0..workers).map(|_| Starts::default()).collect(),
+            ended: Mutex::default(),
+        }
+    }
+
+    /// The coordinator knows where the window ends.
+    pub(crate) fn set_window_end(&self, end: RunNanos) {
+        self.window_end.store(end.as_nanos(), Ordering::Relaxed);
+    }
+
     /// A worker starts a request.
-    pub(crate) fn start(&self) {
-        self.started.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn start(&self, worker: u32, intended: RunNanos) {
+        let starts = &self.starts[worker as usize];
+        starts.all.fetch_add(1, Ordering::Relaxed);
+        if self.is_due(intended) {
+            starts.due.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Requests started so far.
     pub(crate) fn started(&self) -> u64 {
-        self.started.load(Ordering::Relaxed)
+        self.starts.iter().map(|starts| starts.all.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Requests started so far that were due before the end of the window.
+    pub(crate) fn started_due(&self) -> u64 {
+        self.starts.iter().map(|starts| starts.due.load(Ordering::Relaxed)).sum()
     }
 
     /// The writer thread sees a row.
     pub(crate) fn end(&self, row: &RequestRow) {
+        let is_due = self.is_due(row.intended);
         let mut ended = self.lock();
-        ended.ids.push(row.id);
-        let lost = matches!(row.outcome, Outcome::Refused | Outcome::Reset);
-        ended.lost_in_a_row = if lost { ended.lost_in_a_row + 1 } else { 0 };
+        ended.all += 1;
+        ended.due += u64::from(is_due);
         match row.outcome {
             Outcome::Ok => {
                 ended.ok += 1;
+                ended.lost_in_a_row = 0;
                 ended.longest_e2e = ended.longest_e2e.max(row.done - row.intended);
                 if let Some(first) = row.first_token() {
                     if ended.recent_ttft.len() == RECENT {
@@ -65,14 +103,29 @@ impl Live {
                     ended.recent_ttft.push_back(first - row.intended);
                 }
             }
+            // Our own doing: it says nothing about the target.
             Outcome::Aborted => {}
-            _ => ended.failed += 1,
+            Outcome::Shed => ended.failed += 1,
+            outcome => {
+                ended.failed += 1;
+                let lost = match outcome {
+                    Outcome::Refused | Outcome::Reset => true,
+                    // A host that drops every packet is as lost as one that refuses.
+                    Outcome::Timeout => row.connected.is_none(),
+                    _ => false,
+                };
+                ended.lost_in_a_row = if lost { ended.lost_in_a_row + 1 } else { 0 };
+            }
         }
     }
 
     /// Runs `look` on what has ended.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&Ended) -> T) -> T {
         look(&self.lock())
+    }
+
+    fn is_due(&self, intended: RunNanos) -> bool {
+        intended.as_nanos() < self.window_end.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Ended> {
@@ -82,16 +135,6 @@ impl Live {
 }
 
 impl Ended {
-    /// Requests that have ended.
-    pub(crate) fn count(&self) -> u64 {
-        self.ids.len() as u64
-    }
-
-    /// Requests with an id below `id` that have ended.
-    pub(crate) fn count_below(&self, id: u64) -> u64 {
-        self.ids.iter().filter(|ended| **ended < id).count() as u64
-    }
-
     /// The median TTFT of the last requests that ended well.
     pub(crate) fn ttft_p50(&self) -> Option<Duration> {
         let mut recent: Vec<_> = self.recent_ttft.iter().copied().collect();

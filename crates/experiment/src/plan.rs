@@ -7,11 +7,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use plimsoll_analysis::{Slo, SloMetric, SloTerm};
+use plimsoll_client::Endpoint;
 use plimsoll_records::LeftOut;
 use plimsoll_units::{Clock as _, Rate, RunClock, Span};
 use plimsoll_workload::Workload;
 
-use crate::matrix::{Launch, Matrix, MatrixError, MatrixSource, Rates, WarmUp};
+use crate::matrix::{Launch, Matrix, MatrixError, MatrixSource, Rates};
+use crate::point::offered_text;
+use crate::target::sim_parts;
 
 /// Shortest measure window that anything can be said of.
 const SHORTEST_MEASURE: Duration = Duration::from_millis(200);
@@ -61,6 +64,7 @@ impl Plan {
                 "0 repetitions measure nothing; write 1 or more",
             ));
         }
+        check_name(&source, &matrix)?;
         // Any number will do as a seed as long as it is written down; the wall clock differs from run to run.
         let seed = matrix.experiment.seed.unwrap_or_else(|| {
             let clock = RunClock::start();
@@ -95,20 +99,6 @@ impl Plan {
     #[must_use]
     pub fn name(&self) -> &str {
         self.matrix.experiment.name.as_deref().unwrap_or(self.matrix.experiment.kind.as_str())
-    }
-
-    /// Roughly how long the measuring takes, pilots and idle waits aside.
-    #[must_use]
-    pub fn length(&self) -> Duration {
-        let per_group = |group: &GroupPlan| {
-            let window = &group.matrix.load.window;
-            let warm_up = match window.warm_up {
-                WarmUp::Fixed(span) => span.get(),
-                WarmUp::Auto => window.measure.get() / 4,
-            };
-            (warm_up + window.measure.get()) * u32::try_from(group.len()).unwrap_or(u32::MAX)
-        };
-        self.groups.iter().map(per_group).sum::<Duration>() * self.matrix.experiment.repetitions
     }
 }
 
@@ -149,6 +139,18 @@ fn combinations(source: &MatrixSource, matrix: &Matrix) -> Result<Vec<Settings>,
             return Err(source.error_at(
                 &place,
                 "a factor is the path of a key in [server], [workload], [load] or [client], like \"server.settings.max-num-seqs\"",
+            ));
+        }
+        if let Some(double) =
+            values.iter().enumerate().find_map(|(i, v)| values[..i].contains(v).then_some(v))
+        {
+            return Err(source.error_at(&place, format!("the value {double} stands there twice")));
+        }
+        if path.starts_with("server.settings.") && matrix.server.launch == Launch::Attach {
+            return Err(source.error_at(
+                &place,
+                "the settings of a server that is only attached cannot be varied from here: every point \
+                 would measure the same server; measure each setting in a run of its own",
             ));
         }
         all = all
@@ -202,12 +204,31 @@ fn check_server(source: &MatrixSource, matrix: &Matrix) -> Result<(), MatrixErro
             "server.url",
             "the simulator has no URL; write launch = \"attach\", or remove the URL",
         )),
+        (Launch::Sim, None) => sim_parts(source, server).map(drop),
         (Launch::Attach, None) => Err(source.error_at(
             "server",
             "launch = \"attach\" needs the URL of the server, like url = \"http://localhost:8000\"",
         )),
-        _ => Ok(()),
+        (Launch::Attach, Some(url)) => match url.parse::<Endpoint>() {
+            Ok(_) => Ok(()),
+            Err(error) => Err(source.error_at("server.url", error)),
+        },
     }
+}
+
+/// A folder's name is made of it.
+fn check_name(source: &MatrixSource, matrix: &Matrix) -> Result<(), MatrixError> {
+    let Some(name) = &matrix.experiment.name else { return Ok(()) };
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if name.is_empty() || name.len() > 100 || name.starts_with('.') || !name.chars().all(allowed) {
+        return Err(source.error_at(
+            "experiment.name",
+            format!(
+                "`{name}` is no name for a folder; use up to 100 letters, digits, `-`, `_` and `.`"
+            ),
+        ));
+    }
+    Ok(())
 }
 
 fn check_window(source: &MatrixSource, matrix: &Matrix) -> Result<(), MatrixError> {
@@ -279,25 +300,39 @@ fn loads(
             }
             let mut rungs = rates.clone();
             rungs.sort_by(|a, b| a.per_second().total_cmp(&b.per_second()));
-            rungs.dedup_by(|a, b| {
-                let same = a == b;
-                if same {
-                    left_out.push(LeftOut {
-                        point: format!("{} {}", factor_text(factors), a).trim().to_owned(),
-                        reason: "the rate stands in the ladder twice; repetitions are asked for by experiment.repetitions".to_owned(),
-                    });
-                }
-                same
-            });
-            Ok(Some(rungs.into_iter().map(PointLoad::Open).collect()))
+            let rungs = rungs.into_iter().map(PointLoad::Open).collect();
+            Ok(Some(without_doubles(rungs, factors, left_out)))
         }
         (None, Some(levels)) => {
             if levels.is_empty() || levels.contains(&0) {
                 return Err(source.error_at("load.concurrency", "list one level or more, each 1 or more"));
             }
-            Ok(Some(levels.iter().copied().map(PointLoad::Closed).collect()))
+            let mut levels = levels.clone();
+            levels.sort_unstable();
+            let levels = levels.into_iter().map(PointLoad::Closed).collect();
+            Ok(Some(without_doubles(levels, factors, left_out)))
         }
     }
+}
+
+/// The loads without those that stand there twice, which are listed as left out.
+fn without_doubles(
+    mut loads: Vec<PointLoad>,
+    factors: &BTreeMap<String, String>,
+    left_out: &mut Vec<LeftOut>,
+) -> Vec<PointLoad> {
+    loads.dedup_by(|a, b| {
+        let same = a == b;
+        if same {
+            left_out.push(LeftOut {
+                point: format!("{} {}", factor_text(factors), offered_text(*a)).trim().to_owned(),
+                reason: "it stands in the list twice; repetitions are asked for by experiment.repetitions"
+                    .to_owned(),
+            });
+        }
+        same
+    });
+    loads
 }
 
 fn factor_text(factors: &BTreeMap<String, String>) -> String {

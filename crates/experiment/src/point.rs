@@ -66,12 +66,11 @@ pub(crate) fn measure(
     interrupt: &Interrupt,
     progress: &mut dyn Progress,
 ) -> Result<(PointFile, Vec<RequestRow>), RunError> {
-    let live = Arc::new(Live::default());
+    let live = Arc::new(Live::new(plan.workers));
     let observer = Arc::clone(&live);
     let writer = PointWriter::create(dir, move |row| observer.end(row))?;
     let feeders = feeders(plan)?;
-    let stop = Stop::new();
-    let abort = Abort::new();
+    let switches = Switches { stop: Stop::new(), abort: Abort::new() };
     let origin = plan.clock.now() + LEAD;
     let mut workers = Vec::new();
     let mut meters = Vec::new();
@@ -81,8 +80,8 @@ pub(crate) fn measure(
         workers.push(Worker::spawn(WorkerPlan {
             worker,
             driver: driver(plan, worker, origin)?,
-            stop: stop.clone(),
-            client: ClientConfig { abort: abort.clone(), meter, ..plan.client.clone() },
+            stop: switches.stop.clone(),
+            client: ClientConfig { abort: switches.abort.clone(), meter, ..plan.client.clone() },
             feeder,
             rows: writer.sender(),
             live: Arc::clone(&live),
@@ -96,16 +95,20 @@ pub(crate) fn measure(
         meters,
         course: Course::new(plan.matrix.load.window.plan(), origin, overload),
         arrivals: Arrivals::new(plan, origin),
-        cpu: vec![(None, None); workers.len()],
+        cpu: vec![[None; 2]; workers.len()],
         looks: 0,
     };
-    let ended = coordinator.watch(&workers, counters, interrupt, progress);
+    let ended = coordinator.watch(&workers, &writer, counters, interrupt, progress);
     let arrivals_end = plan.clock.now();
-    stop.at(arrivals_end);
-    if ended == PointEnd::Interrupted {
-        stop.now();
+    if ended != PointEnd::Interrupted {
+        // What is overdue by now is still started, if only to be aborted: every arrival has its row.
+        switches.stop.at(arrivals_end);
     }
-    abort.raise();
+    drop(switches);
+    // Only now, with no load left to send, may reading the counters take its time.
+    if ended != PointEnd::Interrupted {
+        counters.end();
+    }
     let ends = workers.into_iter().map(Worker::join).collect::<Result<Vec<_>, _>>()?;
     writer.finish()?;
     let rows = read_point(dir)?.rows;
@@ -130,6 +133,21 @@ pub(crate) fn measure(
     Ok((file, rows))
 }
 
+/// What ends the load of a point. Dropping it does, on whatever way out: nothing goes on being sent.
+struct Switches {
+    stop: Stop,
+    abort: Abort,
+}
+
+impl Drop for Switches {
+    fn drop(&mut self) {
+        if self.stop.instant() == RunNanos::MAX {
+            self.stop.now();
+        }
+        self.abort.raise();
+    }
+}
+
 /// Who watches the point while it runs.
 struct Coordinator<'a> {
     plan: &'a PointPlan<'a>,
@@ -138,8 +156,8 @@ struct Coordinator<'a> {
     meters: Vec<Meter>,
     course: Course,
     arrivals: Arrivals,
-    /// CPU time of each worker at the window's start and end.
-    cpu: Vec<(Option<u64>, Option<u64>)>,
+    /// CPU time of each worker near the window's start and end, ns, with the moment of reading.
+    cpu: Vec<[Option<(RunNanos, u64)>; 2]>,
     looks: u32,
 }
 
@@ -148,6 +166,7 @@ impl Coordinator<'_> {
     fn watch(
         &mut self,
         workers: &[Worker],
+        writer: &PointWriter,
         counters: &mut Counters<'_>,
         interrupt: &Interrupt,
         progress: &mut dyn Progress,
@@ -156,25 +175,24 @@ impl Coordinator<'_> {
             std::thread::sleep(LOOK_EVERY);
             let before = self.course.phase();
             let sight = self.sight();
-            let phase = if interrupt.is_raised() {
+            // A worker that failed, and rows that cannot be written, end the point: joining the one or
+            // finishing the other then says why.
+            let broken = writer.failed() || workers.iter().any(Worker::has_failed);
+            let phase = if interrupt.is_raised() || broken {
                 self.course.end(sight.now, PointEnd::Interrupted)
-            } else if workers.iter().all(Worker::is_over) {
-                // Nothing more can come: a replayed schedule has ended, or a worker failed.
-                self.course.end(sight.now, PointEnd::Complete)
             } else {
                 self.course.look(&sight)
             };
-            if before == Phase::WarmUp && phase != Phase::WarmUp {
+            if before == Phase::WarmUp && phase == Phase::Measure {
+                self.begin_window();
+                self.read_cpu(workers, 0);
                 counters.start();
-                for (cpu, worker) in self.cpu.iter_mut().zip(workers) {
-                    cpu.0 = worker.cpu_ns();
-                }
             }
             if before == Phase::Measure && phase != Phase::Measure {
-                for (cpu, worker) in self.cpu.iter_mut().zip(workers) {
-                    cpu.1 = worker.cpu_ns();
+                self.read_cpu(workers, 1);
+                if phase == Phase::Drain {
+                    counters.end();
                 }
-                counters.end();
             }
             if phase == Phase::Measure {
                 counters.sample(sight.now);
@@ -189,21 +207,33 @@ impl Coordinator<'_> {
         }
     }
 
+    /// The window is known from here on: so is what was or will be due before its end.
+    fn begin_window(&mut self) {
+        let end = self.course.window().end;
+        self.live.set_window_end(end);
+        self.arrivals.set_window_end(end);
+    }
+
+    fn read_cpu(&mut self, workers: &[Worker], side: usize) {
+        for (cpu, worker) in self.cpu.iter_mut().zip(workers) {
+            cpu[side] = worker.cpu(self.plan.clock);
+        }
+    }
+
     fn sight(&mut self) -> Sight {
         let now = self.plan.clock.now();
         let due = self.arrivals.due_before(now, self.live);
-        let window_end = self.course.window().end;
-        let due_in_window = (now >= window_end).then(|| self.arrivals.due_by_window_end(self.live));
+        let due_by_window_end = self.arrivals.due_by_window_end(self.live);
+        let output_tokens = self.meters.iter().map(Meter::tokens).sum();
         self.live.look(|ended| Sight {
             now,
             due,
-            ended: ended.count(),
+            ended: ended.all,
             ok: ended.ok,
             longest_e2e: ended.longest_e2e,
-            output_tokens: self.meters.iter().map(Meter::tokens).sum(),
+            output_tokens,
             lost_in_a_row: ended.lost_in_a_row,
-            due_in_window_open: due_in_window
-                .map_or(0, |due| due.saturating_sub(ended.count_below(due))),
+            due_in_window_open: due_by_window_end.saturating_sub(ended.due),
         })
     }
 
@@ -227,15 +257,15 @@ impl Coordinator<'_> {
     }
 
     fn worker_records(&self, ends: &[WorkerEnd]) -> Vec<WorkerRecord> {
-        let window_ns = self.course.window().length().as_nanos() as f64;
         (0..)
             .zip(ends)
             .zip(&self.cpu)
             .map(|((worker, end), cpu)| WorkerRecord {
                 worker,
                 cpu_share: match cpu {
-                    (Some(start), Some(end)) if window_ns > 0.0 => {
-                        Some(end.saturating_sub(*start) as f64 / window_ns)
+                    [Some((start, before)), Some((end, after))] if end > start => {
+                        let between = (*end - *start).as_nanos() as f64;
+                        Some(after.saturating_sub(*before) as f64 / between)
                     }
                     _ => None,
                 },
@@ -252,8 +282,8 @@ struct Arrivals {
     origin: RunNanos,
     schedule: Option<std::iter::Peekable<Schedule>>,
     due: u64,
-    /// The count at the end of the window, once it was asked for.
-    by_window_end: Option<u64>,
+    /// In an open loop: how many are due before the end of the window, once that is known.
+    by_window_end: u64,
 }
 
 impl Arrivals {
@@ -262,7 +292,7 @@ impl Arrivals {
             PointLoad::Open(rate) => Some(schedule(plan, rate).peekable()),
             PointLoad::Closed(_) => None,
         };
-        Self { origin, schedule, due: 0, by_window_end: None }
+        Self { origin, schedule, due: 0, by_window_end: 0 }
     }
 
     /// Arrivals due before `now`, which must not go back.
@@ -275,13 +305,16 @@ impl Arrivals {
         self.due
     }
 
-    /// Arrivals due in the window or before it, counted when the first look after its end asks.
-    ///
-    /// That look comes at most a few arrivals late: waiting for those too changes nothing but the
-    /// length of the drain.
-    fn due_by_window_end(&mut self, live: &Live) -> u64 {
-        let due = if self.schedule.is_some() { self.due } else { live.started() };
-        *self.by_window_end.get_or_insert(due)
+    fn set_window_end(&mut self, end: RunNanos) {
+        let Some(schedule) = &self.schedule else { return };
+        let length = end - self.origin;
+        let coming = schedule.clone().take_while(|arrival| arrival.offset < length).count();
+        self.by_window_end = self.due + coming as u64;
+    }
+
+    /// Arrivals due before the end of the window, those to come included.
+    fn due_by_window_end(&self, live: &Live) -> u64 {
+        if self.schedule.is_some() { self.by_window_end } else { live.started_due() }
     }
 }
 
@@ -293,7 +326,9 @@ fn driver(plan: &PointPlan<'_>, worker: u32, origin: RunNanos) -> Result<Driver,
     Ok(match plan.load {
         PointLoad::Open(rate) => {
             let shard = schedule(plan, rate).shard(worker, plan.workers)?;
-            let cap = plan.matrix.load.max_in_flight.map(|cap| cap.div_ceil(plan.workers));
+            // Dealt out so that the shares add up to the cap.
+            let share = |cap: u32| cap / plan.workers + u32::from(worker < cap % plan.workers);
+            let cap = plan.matrix.load.max_in_flight.map(share);
             Driver::open(OpenLoop::new(shard).max_in_flight(cap), plan.clock, origin)
         }
         PointLoad::Closed(concurrency) => {
@@ -312,13 +347,14 @@ fn feeders(plan: &PointPlan<'_>) -> Result<Vec<Feeder>, RunError> {
         PointLoad::Closed(concurrency) => f64::from(concurrency) * 16.0,
     };
     let encoder = plan.encoder.starting_at(plan.ordinal * PROMPTS_PER_POINT);
-    let body_bytes = encoder.encode(0).body.len().max(1);
+    // Lengths vary: the largest of a few says how much room a body may take.
+    let body_bytes =
+        (0..32).map(|index| encoder.encode(index).body.len()).max().unwrap_or(1).max(1);
     let workers = plan.workers as usize;
     let ahead = (requests as usize).min(BODIES_BYTES / body_bytes).max(64).div_ceil(workers);
     let mut feeders = (0..u64::from(plan.workers))
         .map(|shard| Feeder::start(encoder.clone(), shard, u64::from(plan.workers), ahead))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| RunError::Workload(error.to_string()))?;
+        .collect::<Result<Vec<_>, _>>()?;
     feeders.iter_mut().for_each(Feeder::ready);
     Ok(feeders)
 }

@@ -1,14 +1,20 @@
 //! Before any load: which fields the server takes, and what words cost there.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use plimsoll_server::{ControlClient, TokenizeInput};
+use plimsoll_server::{ServerError, TokenizeInput};
 use plimsoll_workload::{Api, BodyTemplate, Encoder, Workload};
 use serde::Deserialize;
 use tokio::runtime::Runtime;
 
 use crate::error::RunError;
+use crate::interrupt::Interrupt;
 use crate::matrix::ClientTable;
 use crate::target::Target;
+
+/// How often a server that is busy is asked again.
+const BUSY_TRIES: u32 = 5;
 
 /// What preflight found out.
 #[derive(Debug)]
@@ -27,18 +33,20 @@ pub(crate) fn preflight(
     table: &ClientTable,
     workload: &Workload,
     runtime: &Runtime,
+    interrupt: &Interrupt,
 ) -> Result<Preflight, RunError> {
     let mut remarks: Vec<String> = workload.remarks().iter().map(ToString::to_string).collect();
-    let template = probe_fields(target, table, runtime, &mut remarks)?;
-    let mut counter = Counter { target, template: template.clone(), runtime, by_tokenize: true };
+    let ask = Ask { target, runtime, interrupt };
+    let template = probe_fields(&ask, table, &mut remarks)?;
+    let mut counter = Counter { ask: &ask, template: template.clone(), by_tokenize: true };
     let calibration = match workload.calibrator() {
         None => None,
         Some(mut calibrator) => {
             while let Some(probe) = calibrator.next_probe() {
                 let text = probe.text.clone();
-                calibrator.answer(counter.count(&text)?).map_err(wrong_counts)?;
+                calibrator.answer(counter.count(&text)?)?;
             }
-            Some(calibrator.finish().map_err(wrong_counts)?)
+            Some(calibrator.finish()?)
         }
     };
     if let Some(calibration) = &calibration {
@@ -56,9 +64,7 @@ pub(crate) fn preflight(
             }
         ));
     }
-    let encoder = workload
-        .encoder(calibration.as_ref(), &template)
-        .map_err(|error| RunError::Workload(error.to_string()))?;
+    let encoder = workload.encoder(calibration.as_ref(), &template)?;
     Ok(Preflight {
         encoder,
         exact_input: calibration.is_some_and(|calibration| calibration.report().exact),
@@ -67,20 +73,15 @@ pub(crate) fn preflight(
     })
 }
 
-fn wrong_counts(error: plimsoll_workload::CalibrationError) -> RunError {
-    RunError::Workload(format!("prompt lengths could not be calibrated: {error}"))
-}
-
 /// Finds the fullest body that the server takes: some refuse fields that they do not know.
 fn probe_fields(
-    target: &Target,
+    ask: &Ask<'_>,
     table: &ClientTable,
-    runtime: &Runtime,
     remarks: &mut Vec<String>,
 ) -> Result<BodyTemplate, RunError> {
     let full = BodyTemplate {
         api: table.api,
-        model: target.model.id.clone(),
+        model: ask.target.model.id.clone(),
         stream: true,
         include_usage: true,
         continuous_usage: true,
@@ -89,7 +90,7 @@ fn probe_fields(
         extra: table.extra_body.clone(),
         ..BodyTemplate::default()
     };
-    let mut refusal = None;
+    let mut first = None;
     for (continuous_usage, ignore_eos) in
         [(true, true), (false, true), (true, false), (false, false)]
     {
@@ -97,13 +98,14 @@ fn probe_fields(
             continue;
         }
         let template = BodyTemplate { continuous_usage, ignore_eos, ..full.clone() };
-        let body = template
-            .encode("Say hello.", 2)
-            .map_err(|error| RunError::Workload(error.to_string()))?;
-        match post(target, &template, body, runtime)? {
+        let body = template.encode("Say hello.", 2)?;
+        match ask.patiently(&template, &body)? {
             Ok(_) => {
                 if !continuous_usage {
-                    remarks.push("the server refuses stream_options.continuous_usage_stats: a chunk counts as one token".to_owned());
+                    remarks.push(
+                        "the server refuses stream_options.continuous_usage_stats: a chunk counts as one token"
+                            .to_owned(),
+                    );
                 }
                 if !ignore_eos && table.ignore_eos {
                     remarks.push(
@@ -114,46 +116,105 @@ fn probe_fields(
                 return Ok(template);
             }
             // The first refusal is the one that names the field or the true reason.
-            Err(message) => {
-                refusal.get_or_insert(message);
+            Err(refusal) if refusal.may_be_a_field() => {
+                first.get_or_insert(refusal);
             }
+            Err(refusal) => return Err(RunError::Probe(refusal.message)),
         }
     }
-    Err(RunError::Probe(refusal.unwrap_or_default()))
+    Err(RunError::Probe(first.map(|refusal| refusal.message).unwrap_or_default()))
 }
 
-/// Sends one request beside the measured path. The inner error is the server's refusal, in its words.
-fn post(
-    target: &Target,
-    template: &BodyTemplate,
-    body: Bytes,
-    runtime: &Runtime,
-) -> Result<Result<Bytes, String>, RunError> {
-    let response = runtime.block_on(target.control.post_json(template.api.path(), body))?;
-    let text = String::from_utf8_lossy(&response.body);
-    if response.status != 200 {
-        let start: String = text.chars().take(300).collect();
-        return Ok(Err(format!(
-            "{} answered status {}: {}",
-            template.api.path(),
-            response.status,
-            start.trim()
-        )));
+/// A refusal of the server, in its words.
+struct Refusal {
+    status: u16,
+    message: String,
+}
+
+impl Refusal {
+    /// Whether it may be about a field that the server does not know; an error inside a stream that
+    /// began well counts too.
+    const fn may_be_a_field(&self) -> bool {
+        matches!(self.status, 200 | 400 | 422)
     }
-    // An error can hide in a stream that began well.
-    if let Some(event) = text.lines().find(|line| {
-        line.strip_prefix("data:").is_some_and(|data| data.trim_start().starts_with("{\"error\""))
-    }) {
-        return Ok(Err(event.chars().take(300).collect()));
+
+    /// Whether the server only has too much to do just now.
+    const fn is_passing(&self) -> bool {
+        matches!(self.status, 429 | 503)
     }
-    Ok(Ok(response.body))
+}
+
+/// How the server is asked before any load.
+struct Ask<'a> {
+    target: &'a Target,
+    runtime: &'a Runtime,
+    interrupt: &'a Interrupt,
+}
+
+impl Ask<'_> {
+    /// Waits for `answer`, or for Ctrl-C.
+    fn wait<T>(&self, answer: impl Future<Output = Result<T, ServerError>>) -> Result<T, RunError> {
+        Ok(self.runtime.block_on(self.interrupt.unless(answer))??)
+    }
+
+    /// As [`Ask::post`], again after a second where the server is only busy: a few times.
+    fn patiently(
+        &self,
+        template: &BodyTemplate,
+        body: &Bytes,
+    ) -> Result<Result<Bytes, Refusal>, RunError> {
+        for _ in 0..BUSY_TRIES {
+            match self.post(template, body.clone())? {
+                Err(refusal) if refusal.is_passing() => {
+                    let pause = async {
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                        Ok(())
+                    };
+                    self.wait(pause)?;
+                }
+                answer => return Ok(answer),
+            }
+        }
+        self.post(template, body.clone())
+    }
+
+    /// Sends one request. The inner error is the server's refusal.
+    fn post(
+        &self,
+        template: &BodyTemplate,
+        body: Bytes,
+    ) -> Result<Result<Bytes, Refusal>, RunError> {
+        let path = template.api.path();
+        let response = self.wait(self.target.control.post_json(path, body))?;
+        let text = String::from_utf8_lossy(&response.body);
+        let refused = |message: String| Ok(Err(Refusal { status: response.status, message }));
+        let quote = |text: &str| self.target.quote(text, 300);
+        if response.status != 200 {
+            return refused(format!(
+                "{path} answered status {}: {}",
+                response.status,
+                quote(&text)
+            ));
+        }
+        // An error can hide in a stream that began well.
+        let is_error = |line: &&str| {
+            let data = line.strip_prefix("data:").map(str::trim_start);
+            data.is_some_and(|data| data.starts_with("{\"error\""))
+        };
+        if let Some(event) = text.lines().find(is_error) {
+            return refused(format!("{path} answered {}", quote(event)));
+        }
+        if template.stream && !text.lines().any(|line| line.starts_with("data:")) {
+            return refused(format!("{path} answered what is no event stream: {}", quote(&text)));
+        }
+        Ok(Ok(response.body))
+    }
 }
 
 /// Counts prompt tokens as the server does.
 struct Counter<'a> {
-    target: &'a Target,
+    ask: &'a Ask<'a>,
     template: BodyTemplate,
-    runtime: &'a Runtime,
     /// Whether the server's tokenizer endpoint is still believed to exist.
     by_tokenize: bool,
 }
@@ -161,15 +222,16 @@ struct Counter<'a> {
 impl Counter<'_> {
     fn count(&mut self, text: &str) -> Result<u32, RunError> {
         if self.by_tokenize {
-            let control: &ControlClient = &self.target.control;
+            let control = &self.ask.target.control;
             let input = match self.template.api {
                 Api::Chat => TokenizeInput::Chat(text),
                 Api::Completions => TokenizeInput::Prompt(text),
             };
-            if let Some(count) =
-                self.runtime.block_on(control.tokenize(&self.template.model, input))?
-            {
-                return Ok(count.get());
+            match self.ask.wait(control.tokenize(&self.template.model, input)) {
+                Ok(Some(count)) => return Ok(count.get()),
+                // No such route, or one that is not for us: the count comes from usage instead.
+                Ok(None) | Err(RunError::Target(ServerError::Status { .. })) => {}
+                Err(error) => return Err(error),
             }
             self.by_tokenize = false;
         }
@@ -180,9 +242,11 @@ impl Counter<'_> {
             continuous_usage: false,
             ..self.template.clone()
         };
-        let body =
-            template.encode(text, 1).map_err(|error| RunError::Workload(error.to_string()))?;
-        let answer = post(self.target, &template, body, self.runtime)?.map_err(RunError::Probe)?;
+        let body = template.encode(text, 1)?;
+        let answer = self
+            .ask
+            .patiently(&template, &body)?
+            .map_err(|refusal| RunError::Probe(refusal.message))?;
         let answer: Answer = serde_json::from_slice(&answer).map_err(|_| {
             RunError::Probe(format!(
                 "{} gave no usage.prompt_tokens, without which prompt lengths can't be calibrated",

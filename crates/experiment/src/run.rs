@@ -7,7 +7,7 @@ use plimsoll_analysis::{AuditedPoint, Judgement, PointSummary, judge};
 use plimsoll_records::{
     FormatVersion, Manifest, PointEnd, ResultsFolder, RunStatus, StampSource, Tool, WorkloadRecord,
 };
-use plimsoll_units::{RunClock, Span};
+use plimsoll_units::{Clock as _, RunClock, Span};
 use tokio::runtime::Runtime;
 
 use crate::counters::Counters;
@@ -42,7 +42,7 @@ pub struct RunOptions {
 }
 
 /// A run that left a results folder.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct RunResult {
     /// The folder.
     pub folder: PathBuf,
@@ -50,12 +50,14 @@ pub struct RunResult {
     pub manifest: Manifest,
     /// What its points say.
     pub judgement: Judgement,
+    /// What ended the run early, after some of its points had been measured.
+    pub failure: Option<RunError>,
 }
 
 /// Carries out `plan`: measures its points, writes the results folder, judges.
 ///
-/// An interrupted run, or one that lost its target, is a result too: of the points that were
-/// measured. The manifest's status says so.
+/// An interrupted run, or one that failed half way, is a result too: of the points that were
+/// measured. The manifest's status says so, and [`RunResult::failure`] why.
 ///
 /// # Errors
 /// When there is nothing to judge: the target cannot be had, or the folder cannot be written.
@@ -71,8 +73,8 @@ pub fn run(
         .map_err(RunError::io("make a runtime"))?;
     let clock = RunClock::start();
     // The first target is opened before the folder is made: a server that is not there leaves nothing.
-    let mut target = Some(open_target(plan, &plan.groups[0], &runtime)?);
-    let manifest = manifest(plan, options, clock, target.as_ref());
+    let target = open_target(plan, &plan.groups[0], &runtime, interrupt)?;
+    let manifest = manifest(plan, options, clock, &target);
     let name = format!("{}-{}", plan.name(), folder_time(clock));
     let folder = ResultsFolder::create(&options.results, &name)?;
     let mut run = Run {
@@ -92,22 +94,26 @@ pub fn run(
         ));
     }
     run.folder.write_manifest(&run.manifest)?;
-    let mut status = RunStatus::Complete;
-    for (number, group) in plan.groups.iter().enumerate() {
-        let target = match target.take() {
-            Some(target) => target,
-            None => open_target(plan, group, &run.runtime)?,
-        };
-        status = run.group(number, group, &target)?;
-        if status != RunStatus::Complete {
-            break;
+    match run.groups(target) {
+        Ok(status) => run.finish(status, None),
+        Err(error) => {
+            let status = match error {
+                RunError::Interrupted => RunStatus::Interrupted,
+                _ => RunStatus::Failed,
+            };
+            run.finish(status, Some(error))
         }
     }
-    run.finish(status)
 }
 
-fn open_target(plan: &Plan, group: &GroupPlan, runtime: &Runtime) -> Result<Target, RunError> {
-    Target::open(&plan.source, &group.matrix.server, derive_seed(plan.seed, 1), runtime)
+fn open_target(
+    plan: &Plan,
+    group: &GroupPlan,
+    runtime: &Runtime,
+    interrupt: &Interrupt,
+) -> Result<Target, RunError> {
+    let seed = derive_seed(plan.seed, 1);
+    Target::open(&plan.source, &group.matrix.server, seed, runtime, interrupt)
 }
 
 struct Run<'a> {
@@ -124,14 +130,36 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Measures every group, the first one on the target that is already there.
+    fn groups(&mut self, first: Target) -> Result<RunStatus, RunError> {
+        let mut first = Some(first);
+        for (number, group) in self.plan.groups.iter().enumerate() {
+            let target = match first.take() {
+                Some(target) => target,
+                None => open_target(self.plan, group, &self.runtime, self.interrupt)?,
+            };
+            let status = self.group(number, group, &target)?;
+            if status != RunStatus::Complete {
+                return Ok(status);
+            }
+        }
+        Ok(RunStatus::Complete)
+    }
+
     fn group(
         &mut self,
         number: usize,
         group: &GroupPlan,
         target: &Target,
     ) -> Result<RunStatus, RunError> {
-        let found = preflight(target, &group.matrix.client, &group.workload, &self.runtime)?;
         self.check_context(group, target)?;
+        let found = preflight(
+            target,
+            &group.matrix.client,
+            &group.workload,
+            &self.runtime,
+            self.interrupt,
+        )?;
         for remark in &found.remarks {
             self.remark(remark.clone());
         }
@@ -146,6 +174,9 @@ impl Run<'_> {
         };
         for repetition in 0..self.plan.matrix.experiment.repetitions {
             for load in &loads {
+                if self.interrupt.is_raised() {
+                    return Ok(RunStatus::Interrupted);
+                }
                 let id = point_id(&prefix, *load, repetition, &self.plan.matrix);
                 let point =
                     self.point(&id, group, &group.matrix, *load, repetition, target, &found)?;
@@ -177,7 +208,7 @@ impl Run<'_> {
         found: &Preflight,
     ) -> Result<AuditedPoint, RunError> {
         let client = target.client(&self.plan.source, &matrix.client, self.clock)?;
-        let after = self.time_left(matrix);
+        let after = self.time_left(&group.matrix);
         let plan = PointPlan {
             id,
             ordinal: self.ordinal,
@@ -195,7 +226,7 @@ impl Run<'_> {
                 exact_input: found.exact_input,
                 mean_output_tokens: Some(group.workload.mean_output_tokens()),
             },
-            workers: matrix.client.workers.unwrap_or_else(|| cores().saturating_sub(1).max(1)),
+            workers: workers(matrix),
             after,
         };
         self.ordinal += 1;
@@ -206,14 +237,20 @@ impl Run<'_> {
             number: self.ordinal as usize,
             of: self.expected_points(),
         });
-        let mut counters = Counters::new(&self.runtime, &target.control);
+        let mut counters = Counters::new(&self.runtime, &target.metrics);
         let dir = self.folder.point(id)?;
         let (file, rows) =
             point::measure(&plan, &dir, &mut counters, self.interrupt, self.progress)?;
         let audited = AuditedPoint::of(&file, &rows, &group.slo);
         self.progress.event(Event::PointEnded { id: id.to_owned(), line: line(&audited.summary) });
         if !matches!(file.ended, PointEnd::Interrupted | PointEnd::TargetLost) {
-            self.wait_until_idle(&mut counters);
+            let idle = self.wait_until_idle(&mut counters);
+            if !idle {
+                self.remark(format!(
+                    "after {id} the server was still busy {} s later; the next point began on a busy server",
+                    IDLE_LIMIT.as_secs()
+                ));
+            }
         }
         Ok(audited)
     }
@@ -234,6 +271,9 @@ impl Run<'_> {
         matrix.load.window.measure = Span::new(PILOT_MEASURE);
         let mut pilot = Pilot::default();
         while let Some(level) = pilot.next_level() {
+            if self.interrupt.is_raised() {
+                return Ok(Err(RunStatus::Interrupted));
+            }
             let id = format!("{prefix}pilot-{level:04}");
             let load = PointLoad::Closed(level);
             let summary = self.point(&id, group, &matrix, load, 0, target, found)?.summary;
@@ -276,20 +316,23 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Waits until the server has nothing left to do, as far as it tells.
-    fn wait_until_idle(&self, counters: &mut Counters<'_>) {
-        let step = Duration::from_millis(100);
-        let mut waited = Duration::ZERO;
-        while waited < IDLE_LIMIT && !self.interrupt.is_raised() {
-            match counters.idle() {
-                Some(true) => break,
-                None if waited >= IDLE_BLIND => break,
-                _ => std::thread::sleep(step),
+    /// Waits until the server has nothing left to do, as far as it tells; says whether it got there.
+    fn wait_until_idle(&self, counters: &mut Counters<'_>) -> bool {
+        let clock = self.clock;
+        let start = clock.now();
+        let mut idle = false;
+        while !idle && clock.now() - start < IDLE_LIMIT && !self.interrupt.is_raised() {
+            idle = match counters.idle() {
+                Some(idle) => idle,
+                None => clock.now() - start >= IDLE_BLIND,
+            };
+            if !idle {
+                std::thread::sleep(Duration::from_millis(100));
             }
-            waited += step;
         }
         // What the gauges said while waiting belongs to no point.
         counters.finish();
+        idle || self.interrupt.is_raised()
     }
 
     fn remark(&mut self, text: String) {
@@ -312,16 +355,37 @@ impl Run<'_> {
         (window.measure.get() * 5 / 4) * u32::try_from(points).unwrap_or(u32::MAX)
     }
 
-    fn finish(mut self, status: RunStatus) -> Result<RunResult, RunError> {
+    /// Judges what was measured, and writes what the folder still lacks.
+    fn finish(
+        mut self,
+        status: RunStatus,
+        failure: Option<RunError>,
+    ) -> Result<RunResult, RunError> {
         self.manifest.status = status;
+        self.progress.event(Event::Finished);
+        let failure = match failure {
+            Some(failure) if self.done.is_empty() => {
+                // A folder that cannot be written either is the lesser trouble of the two.
+                let _ = self.folder.write_manifest(&self.manifest);
+                return Err(failure);
+            }
+            failure => failure,
+        };
         let rows: Vec<_> = self.done.iter().map(|point| summary_row(&point.summary)).collect();
         let judgement = judge(std::mem::take(&mut self.done));
         self.folder.write_summary(&rows)?;
         self.folder.write_findings(&judgement.findings)?;
         self.folder.write_manifest(&self.manifest)?;
-        self.progress.event(Event::Finished);
-        Ok(RunResult { folder: self.folder.path().to_owned(), manifest: self.manifest, judgement })
+        let folder = self.folder.path().to_owned();
+        Ok(RunResult { folder, manifest: self.manifest, judgement, failure })
     }
+}
+
+/// Worker threads of a point: as asked, or one less than the cores; never more than requests that
+/// may be in flight.
+fn workers(matrix: &Matrix) -> u32 {
+    let wanted = matrix.client.workers.unwrap_or_else(|| cores().saturating_sub(1).max(1));
+    matrix.load.max_in_flight.map_or(wanted, |cap| wanted.min(cap))
 }
 
 fn point_id(prefix: &str, load: PointLoad, repetition: u32, matrix: &Matrix) -> String {
@@ -355,17 +419,12 @@ fn line(summary: &PointSummary) -> String {
         String::new()
     };
     format!(
-        "{:<22} {:>14} offered {:>8.2} done  {state}{failed}",
+        "{:<22} {:>14} offered {:>8.2} req/s done  {state}{failed}",
         summary.id, offered, summary.throughput_per_s.value
     )
 }
 
-fn manifest(
-    plan: &Plan,
-    options: &RunOptions,
-    clock: RunClock,
-    target: Option<&Target>,
-) -> Manifest {
+fn manifest(plan: &Plan, options: &RunOptions, clock: RunClock, target: &Target) -> Manifest {
     let mut resolved = plan.matrix.clone();
     resolved.experiment.seed = Some(plan.seed);
     Manifest {
@@ -380,7 +439,7 @@ fn manifest(
         overrides: plan.source.overrides().to_vec(),
         matrix_resolved: serde_json::to_value(&resolved).unwrap_or_default(),
         machine: machine(),
-        target: target.map(Target::record).unwrap_or_default(),
+        target: target.record(),
         points: Vec::new(),
         left_out: plan.left_out.clone(),
         stamps: StampSource::User,

@@ -24,6 +24,7 @@ pub(crate) fn summary_row(point: &PointSummary) -> SummaryRow {
         ok: point.counts.ok,
         failed: point.counts.failed,
         aborted: point.counts.aborted,
+        resent: point.counts.resent,
         throughput_per_s: point.throughput_per_s.value,
         throughput_low_per_s: Some(point.throughput_per_s.low),
         throughput_high_per_s: Some(point.throughput_per_s.high),

@@ -10,10 +10,14 @@ use plimsoll_units::RunClock;
 use tokio::runtime::Runtime;
 
 use crate::error::RunError;
-use crate::matrix::{ClientTable, Launch, MatrixSource, ServerTable};
+use crate::interrupt::Interrupt;
+use crate::matrix::{ClientTable, Launch, MatrixError, MatrixSource, ServerTable};
 
-/// Limit for one request to the control plane.
+/// Limit for one request to the control plane before any load.
 const CONTROL_TIMEOUT: Duration = Duration::from_secs(60);
+/// Limit for one reading of the metrics beside the load: a server that is slow to answer must not
+/// hold up the coordinator of a point, or Ctrl-C.
+const METRICS_TIMEOUT: Duration = Duration::from_millis(1500);
 /// The simulator's model when the matrix names none.
 const SIM_MODEL: &str = "qwen3-14b";
 
@@ -21,6 +25,8 @@ const SIM_MODEL: &str = "qwen3-14b";
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) control: ControlClient,
+    /// The same server, for readings beside the load.
+    pub(crate) metrics: ControlClient,
     pub(crate) model: ModelInfo,
     identity: Identity,
     url: String,
@@ -37,6 +43,7 @@ impl Target {
         table: &ServerTable,
         seed: u64,
         runtime: &Runtime,
+        interrupt: &Interrupt,
     ) -> Result<Self, RunError> {
         let api_key = api_key(source, table)?;
         let (url, sim) = match table.launch {
@@ -47,10 +54,20 @@ impl Target {
             }
         };
         let key = api_key.as_deref().map(ApiKey::new).transpose()?;
+        let metrics = ControlClient::new(&url, key.clone(), METRICS_TIMEOUT)?;
         let control = ControlClient::new(&url, key, CONTROL_TIMEOUT)?;
-        let identity = runtime.block_on(control.identify())?;
+        let identity = runtime.block_on(interrupt.unless(control.identify()))??;
         let model = choose_model(&identity.models, table.model.as_deref())?;
-        Ok(Self { control, model, identity, url, api_key, table: table.clone(), _sim: sim })
+        Ok(Self {
+            control,
+            metrics,
+            model,
+            identity,
+            url,
+            api_key,
+            table: table.clone(),
+            _sim: sim,
+        })
     }
 
     /// How the measuring client reaches it.
@@ -75,6 +92,17 @@ impl Target {
         };
         config.quickack = table.quickack;
         Ok(config)
+    }
+
+    /// The first `most` characters of a text from the server, fit to be shown: on one line, without
+    /// control characters, and without the API key that it may have repeated.
+    pub(crate) fn quote(&self, text: &str, most: usize) -> String {
+        let clean = match &self.api_key {
+            Some(key) => text.replace(key.as_str(), "[redacted]"),
+            None => text.to_owned(),
+        };
+        let shown = clean.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
+        shown.take(most).collect()
     }
 
     /// What the manifest keeps of it.
@@ -116,7 +144,11 @@ fn api_key(source: &MatrixSource, table: &ServerTable) -> Result<Option<String>,
     }
 }
 
-fn start_sim(source: &MatrixSource, table: &ServerTable, seed: u64) -> Result<SimServer, RunError> {
+/// The simulator's model and settings that `table` asks for, checked against each other.
+pub(crate) fn sim_parts(
+    source: &MatrixSource,
+    table: &ServerTable,
+) -> Result<(ModelProfile, Settings), MatrixError> {
     let name = table.model.as_deref().unwrap_or(SIM_MODEL);
     let model = ModelProfile::built_in(name).ok_or_else(|| {
         source.error_at(
@@ -127,9 +159,14 @@ fn start_sim(source: &MatrixSource, table: &ServerTable, seed: u64) -> Result<Si
             ),
         )
     })?;
-    let settings = Settings::from_map(&table.settings)
-        .map_err(|error| source.error_at("server.settings", error))?;
-    settings.limits(&model).map_err(|error| source.error_at("server.settings", error))?;
+    let wrong = |error| source.error_at("server.settings", error);
+    let settings = Settings::from_map(&table.settings).map_err(wrong)?;
+    settings.limits(&model).map_err(wrong)?;
+    Ok((model, settings))
+}
+
+fn start_sim(source: &MatrixSource, table: &ServerTable, seed: u64) -> Result<SimServer, RunError> {
+    let (model, settings) = sim_parts(source, table)?;
     let config = SimConfig { model, settings, seed, ..SimConfig::default() };
-    SimServer::start(config).map_err(|error| RunError::Sim(error.to_string()))
+    Ok(SimServer::start(config)?)
 }

@@ -1,16 +1,14 @@
 //! One worker thread: its runtime, its shard, its connections, its bodies.
 
-use std::cell::{Cell, RefCell};
-use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::thread::JoinHandle;
 
 use plimsoll_client::{Client, ClientConfig};
 use plimsoll_load::{Driver, Stop, pacing_runtime};
 use plimsoll_records::RowSender;
+use plimsoll_units::{Clock as _, RunClock, RunNanos};
 use plimsoll_workload::Feeder;
-use tokio::sync::Notify;
 
 use crate::adapter::Requests;
 use crate::error::RunError;
@@ -33,6 +31,8 @@ pub(crate) struct Worker {
     thread: JoinHandle<Result<WorkerEnd, RunError>>,
     /// The kernel's id of the thread, 0 until it runs.
     tid: Arc<AtomicI32>,
+    /// Set when the thread has failed.
+    failed: Arc<AtomicBool>,
 }
 
 /// What a worker has to say when it is over.
@@ -45,28 +45,34 @@ pub(crate) struct WorkerEnd {
 impl Worker {
     /// Starts the thread. It ends when the driver has stopped and no request is in flight.
     pub(crate) fn spawn(plan: WorkerPlan) -> Result<Self, RunError> {
-        let tid = Arc::new(AtomicI32::new(0));
-        let shared = Arc::clone(&tid);
+        let (tid, failed) = (Arc::new(AtomicI32::new(0)), Arc::new(AtomicBool::new(false)));
         let thread = std::thread::Builder::new()
             .name(format!("plimsoll-load-{}", plan.worker))
-            .spawn(move || {
-                shared.store(nix::unistd::gettid().as_raw(), Ordering::Relaxed);
-                work(plan)
+            .spawn({
+                let (tid, failed) = (Arc::clone(&tid), Arc::clone(&failed));
+                move || {
+                    tid.store(nix::unistd::gettid().as_raw(), Ordering::Relaxed);
+                    let end = work(plan);
+                    failed.store(end.is_err(), Ordering::Relaxed);
+                    end
+                }
             })
             .map_err(RunError::io("start a worker thread"))?;
-        Ok(Self { thread, tid })
+        Ok(Self { thread, tid, failed })
     }
 
-    /// CPU time that the thread has used so far; `None` where the system does not say.
-    pub(crate) fn cpu_ns(&self) -> Option<u64> {
+    /// CPU time that the thread has used so far, ns, and when it was read; `None` where the system
+    /// does not say.
+    pub(crate) fn cpu(&self, clock: RunClock) -> Option<(RunNanos, u64)> {
         let tid = self.tid.load(Ordering::Relaxed);
         let text = std::fs::read_to_string(format!("/proc/self/task/{tid}/schedstat")).ok()?;
-        text.split_ascii_whitespace().next()?.parse().ok()
+        let used = text.split_ascii_whitespace().next()?.parse().ok()?;
+        Some((clock.now(), used))
     }
 
-    /// Whether the thread has ended.
-    pub(crate) fn is_over(&self) -> bool {
-        self.thread.is_finished()
+    /// Whether the thread has failed; [`Worker::join`] says why.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
     }
 
     /// Waits for the thread.
@@ -78,27 +84,17 @@ impl Worker {
 fn work(plan: WorkerPlan) -> Result<WorkerEnd, RunError> {
     let clock = plan.client.clock;
     let runtime = pacing_runtime().map_err(RunError::io("make a worker's runtime"))?;
-    let client = Client::new(plan.client).map_err(|error| RunError::Client(error.to_string()))?;
-    let requests = Requests {
-        worker: plan.worker,
-        clock,
-        client: Rc::new(client),
-        feeder: Rc::new(RefCell::new(plan.feeder)),
-        rows: Rc::new(RefCell::new(plan.rows)),
-        live: plan.live,
-        in_flight: Rc::new(Cell::new(0)),
-        bodies_late: Rc::new(Cell::new(0)),
-        idle: Rc::new(Notify::new()),
-    };
+    let client = Client::new(plan.client)?;
+    let requests = Requests::new(plan.worker, clock, client, plan.feeder, plan.rows, plan.live);
     // The driver's own report is not needed: the lag of every start is in its row.
     runtime.block_on(async {
         let driven = plan.driver.run(&requests, &plan.stop).await;
         requests.idle().await;
         driven
     })?;
+    if requests.lost_a_row() {
+        return Err(RunError::WorkerDied);
+    }
     // The sender goes with `requests`: dropping it hands over what it still holds.
-    Ok(WorkerEnd {
-        rows_deferred: requests.rows.borrow().deferred(),
-        bodies_late: requests.bodies_late.get(),
-    })
+    Ok(WorkerEnd { rows_deferred: requests.rows_deferred(), bodies_late: requests.bodies_late() })
 }

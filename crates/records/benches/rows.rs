@@ -40,7 +40,7 @@ fn row(id: u64, chunks: u64) -> RequestRow {
         http_status: Some(200),
         error: None,
         finish_reason: Some("length".to_owned()),
-        prompt_tokens_planned: 512,
+        prompt_tokens_planned: Some(512),
         prompt_tokens: Some(512),
         output_tokens_planned: 128,
         output_tokens: Some(128),

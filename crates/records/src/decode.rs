@@ -48,8 +48,8 @@ pub(crate) fn decode_requests(batch: &RecordBatch) -> Result<Vec<BareRow>, Table
     cells.may(request::HTTP_STATUS, |to, value| to.row.http_status = value)?;
     cells.may(request::ERROR, |to, value| to.row.error = value)?;
     cells.may(request::FINISH_REASON, |to, value| to.row.finish_reason = value)?;
-    cells.must(request::PROMPT_TOKENS_PLANNED, |to, Count(value)| {
-        to.row.prompt_tokens_planned = value;
+    cells.may(request::PROMPT_TOKENS_PLANNED, |to, value| {
+        to.row.prompt_tokens_planned = value.map(Count::get);
     })?;
     cells.may(request::PROMPT_TOKENS, |to, value| to.row.prompt_tokens = value.map(Count::get))?;
     cells.must(request::OUTPUT_TOKENS_PLANNED, |to, Count(value)| {
@@ -88,11 +88,12 @@ pub(crate) fn decode_summary(batch: &RecordBatch) -> Result<Vec<SummaryRow>, Tab
     cells.must(summary::OK, |to, LargeCount(value)| to.ok = value)?;
     cells.must(summary::FAILED, |to, LargeCount(value)| to.failed = value)?;
     cells.must(summary::ABORTED, |to, LargeCount(value)| to.aborted = value)?;
+    cells.must(summary::RESENT, |to, LargeCount(value)| to.resent = value)?;
     cells.must(summary::THROUGHPUT, |to, value| to.throughput_per_s = value)?;
     cells.may(summary::THROUGHPUT_LOW, |to, value| to.throughput_low_per_s = value)?;
     cells.may(summary::THROUGHPUT_HIGH, |to, value| to.throughput_high_per_s = value)?;
     cells.must(summary::OUTPUT_TOKENS, |to, value| to.output_tokens_per_s = value)?;
-    cells.must(summary::INPUT_TOKENS, |to, value| to.input_tokens_per_s = value)?;
+    cells.may(summary::INPUT_TOKENS, |to, value| to.input_tokens_per_s = value)?;
     cells.may(summary::MAKESPAN_THROUGHPUT, |to, value| to.makespan_throughput_per_s = value)?;
     cells.may(summary::GOODPUT, |to, value| to.goodput_per_s = value)?;
     cells.may(summary::GOODPUT_SHARE, |to, value| to.goodput_share = value)?;
@@ -146,7 +147,7 @@ pub(crate) const BLANK: RequestRow = RequestRow {
     http_status: None,
     error: None,
     finish_reason: None,
-    prompt_tokens_planned: 0,
+    prompt_tokens_planned: None,
     prompt_tokens: None,
     output_tokens_planned: 0,
     output_tokens: None,

@@ -33,7 +33,7 @@
 //! #   session: None, turn: None, worker: 0, connected: None, connection: None, sent: None,
 //! #   first_byte: None, role_chunk: None, first_reasoning: None, first_answer: None,
 //! #   last_token: None, usage: None, resent: false, http_status: None, finish_reason: None,
-//! #   prompt_tokens_planned: 512, prompt_tokens: None, output_tokens_planned: 128,
+//! #   prompt_tokens_planned: Some(512), prompt_tokens: None, output_tokens_planned: 128,
 //! #   output_tokens: None, cached_tokens: None, stamp_source: StampSource::User,
 //! #   chunks: Vec::new(),
 //!     // ... and what else is known of the request

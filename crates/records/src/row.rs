@@ -58,8 +58,9 @@ pub struct RequestRow {
     pub error: Option<String>,
     /// The finish reason that the server gave (`length`, `stop`, ...).
     pub finish_reason: Option<String>,
-    /// Prompt tokens that the workload planned.
-    pub prompt_tokens_planned: u32,
+    /// Prompt tokens that the workload planned; `None` for a prompt whose length nobody planned, one
+    /// from a file.
+    pub prompt_tokens_planned: Option<u32>,
     /// Prompt tokens by the server's usage.
     pub prompt_tokens: Option<u32>,
     /// Output tokens that the workload asked for.

@@ -25,6 +25,8 @@ pub struct SummaryRow {
     pub failed: u64,
     /// Of those: aborted by the end of the point.
     pub aborted: u64,
+    /// Requests due in the window that died on a stale kept connection and were sent once more.
+    pub resent: u64,
     /// Completions inside the window / its length.
     pub throughput_per_s: f64,
     /// Lower end of its 95 % interval.
@@ -33,8 +35,9 @@ pub struct SummaryRow {
     pub throughput_high_per_s: Option<f64>,
     /// Output tokens delivered inside the window / its length.
     pub output_tokens_per_s: f64,
-    /// Prompt tokens of requests completed inside the window / its length.
-    pub input_tokens_per_s: f64,
+    /// Prompt tokens of requests completed inside the window / its length; `None` when the length of
+    /// one of them is not known.
+    pub input_tokens_per_s: Option<f64>,
     /// N / (last done - first sent), as other tools count.
     pub makespan_throughput_per_s: Option<f64>,
     /// Requests due in the window that met every SLO / window length.

@@ -15,6 +15,7 @@ use crate::input::ReportInput;
 use crate::interactive::{self, Figure};
 use crate::ladder::{Ladder, State, ladders};
 use crate::markdown::resolved;
+use crate::resent::resent;
 use crate::table::{Form, Table};
 use crate::wording::{
     Fact, HOW_TO_READ, environment, facts, headline, left_out, verdict_meaning, verdict_word,
@@ -61,7 +62,7 @@ struct GroupPart {
     open: bool,
     head: Vec<[&'static str; 2]>,
     rows: Vec<(&'static str, Vec<String>)>,
-    footnotes: Vec<&'static str>,
+    footnotes: Vec<String>,
 }
 
 /// The report as one HTML page: figures to zoom and switch, points, findings, environment.
@@ -111,7 +112,7 @@ fn group(
     input: &ReportInput<'_>,
 ) -> Result<GroupPart, ReportError> {
     let table = Table::of(ladder, Form::Wide);
-    let footnotes = table.footnotes().collect();
+    let footnotes = table.footnotes().map(str::to_owned).chain(resent(ladder)).collect();
     let drawings = figures::of_ladder(ladder, files)?;
     Ok(GroupPart {
         label: ladder.label.clone(),

@@ -81,7 +81,7 @@ fn point(group: usize, rung: &Rung<'_>) -> Value {
         "throughput_per_s": number(point.throughput_per_s.value),
         "throughput_interval_per_s": interval(&point.throughput_per_s),
         "output_tokens_per_s": number(point.output_tokens_per_s.value),
-        "input_tokens_per_s": number(point.input_tokens_per_s),
+        "input_tokens_per_s": optional(point.input_tokens_per_s),
         "makespan_throughput_per_s": optional(point.makespan_throughput_per_s),
         "mean_output_tokens": optional(point.mean_output_tokens),
         "goodput_share": optional(point.goodput.map(|goodput| goodput.share.value)),

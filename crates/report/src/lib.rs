@@ -54,6 +54,7 @@ mod json;
 mod ladder;
 mod markdown;
 mod numbers;
+mod resent;
 mod table;
 mod terminal;
 mod wording;

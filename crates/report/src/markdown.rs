@@ -7,6 +7,7 @@ use crate::figures::file_names;
 use crate::findings::{Entry, entries, tally};
 use crate::input::ReportInput;
 use crate::ladder::{Ladder, ladders};
+use crate::resent::resent;
 use crate::table::{Form, Table};
 use crate::wording::{
     HOW_TO_READ, environment, facts, headline, left_out, verdict_meaning, verdict_word,
@@ -84,6 +85,9 @@ fn points(ladder: &Ladder<'_>) -> String {
     text.push('\n');
     for note in table.footnotes() {
         let _ = writeln!(text, "<sub>{}</sub>  ", escape(note));
+    }
+    if let Some(note) = resent(ladder) {
+        let _ = writeln!(text, "<sub>{}</sub>  ", escape(&note));
     }
     text.push('\n');
     text

@@ -10,6 +10,7 @@ use crate::findings::{Entry, entries, tally};
 use crate::input::ReportInput;
 use crate::ladder::{Ladder, State, ladders};
 use crate::numbers::count;
+use crate::resent::resent;
 use crate::table::{Form, Table};
 use crate::wording::{facts, verdict_meaning, verdict_word};
 
@@ -54,6 +55,13 @@ pub fn terminal(input: &ReportInput<'_>, width: usize, colour: bool) -> String {
     for note in footnotes {
         let (mark, rest) = note.split_once(' ').unwrap_or((note, ""));
         text.push_str(&paper.paragraph(&format!(" {mark} "), &paper.style(DIM, rest)));
+    }
+    for ladder in &ladders {
+        if let Some(note) = resent(ladder) {
+            let of = if ladder.label.is_empty() { "" } else { ": " };
+            let note = format!("{}{of}{note}", ladder.label);
+            text.push_str(&paper.paragraph(" · ", &paper.style(DIM, &note)));
+        }
     }
 
     let word =

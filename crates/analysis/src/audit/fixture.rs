@@ -123,7 +123,7 @@ pub(crate) fn row(id: u64, intended: RunNanos, first: u64, gap: u64, tokens: u32
         http_status: Some(200),
         error: None,
         finish_reason: Some("length".to_owned()),
-        prompt_tokens_planned: 400,
+        prompt_tokens_planned: Some(400),
         prompt_tokens: Some(400),
         output_tokens_planned: tokens,
         output_tokens: Some(tokens),

@@ -26,7 +26,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Option<Finding> {
     };
     let (mut cached, mut prompts, mut n) = (0.0, 0.0, 0_u64);
     for row in evidence.ok() {
-        let tokens = row.prompt_tokens.unwrap_or(row.prompt_tokens_planned);
+        // A prompt of unknown length has no share, and would only inflate that of the others.
+        let Some(tokens) = row.prompt_tokens.or(row.prompt_tokens_planned) else { continue };
         n += 1;
         prompts += f64::from(tokens);
         cached += f64::from(row.cached_tokens.unwrap_or(0));
@@ -108,5 +109,23 @@ mod tests {
         let found = fixture.find(FindingCode::PrefixReuse).unwrap();
         assert!((found.numbers["hit_share_by_rows"] - 0.6).abs() < 1e-9);
         assert!(!found.numbers.contains_key("hit_share_by_server"));
+    }
+
+    #[test]
+    fn prompts_of_unknown_length_are_no_evidence() {
+        let mut fixture = Fixture::clean();
+        for (n, row) in fixture.rows.iter_mut().enumerate() {
+            row.cached_tokens = Some(240);
+            row.prompt_tokens_planned = None;
+            if n % 2 == 0 {
+                row.prompt_tokens = None;
+            }
+        }
+        let found = fixture.find(FindingCode::PrefixReuse).unwrap();
+        assert!((found.numbers["hit_share_by_rows"] - 0.6).abs() < 1e-9);
+        for row in &mut fixture.rows {
+            row.prompt_tokens = None;
+        }
+        assert_eq!(fixture.find(FindingCode::PrefixReuse), None);
     }
 }

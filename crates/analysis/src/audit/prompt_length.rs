@@ -14,11 +14,13 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Option<Finding> {
     }
     let (mut n, mut other, mut got, mut planned) = (0_u64, 0_u64, 0.0, 0.0);
     for row in evidence.ok() {
-        let Some(tokens) = row.prompt_tokens else { continue };
+        let (Some(tokens), Some(plan)) = (row.prompt_tokens, row.prompt_tokens_planned) else {
+            continue;
+        };
         n += 1;
-        other += u64::from(tokens != row.prompt_tokens_planned);
+        other += u64::from(tokens != plan);
         got += f64::from(tokens);
-        planned += f64::from(row.prompt_tokens_planned);
+        planned += f64::from(plan);
     }
     let share = other as f64 / n.max(1) as f64;
     if share <= SHARE {
@@ -65,7 +67,16 @@ mod tests {
         let mut fixture = Fixture::clean();
         for row in &mut fixture.rows {
             row.prompt_tokens = None;
-            row.prompt_tokens_planned = 1;
+            row.prompt_tokens_planned = Some(1);
+        }
+        assert_eq!(fixture.find(FindingCode::PromptLength), None);
+    }
+
+    #[test]
+    fn a_prompt_that_nobody_planned_has_no_other_length_than_planned() {
+        let mut fixture = Fixture::clean();
+        for row in &mut fixture.rows {
+            row.prompt_tokens_planned = None;
         }
         assert_eq!(fixture.find(FindingCode::PromptLength), None);
     }

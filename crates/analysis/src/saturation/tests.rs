@@ -27,7 +27,7 @@ fn point(rate: f64, through: f64, half: f64, stable: bool) -> PointSummary {
         achieved_rate_per_s: rate,
         throughput_per_s: through,
         output_tokens_per_s: through.scaled(100.0),
-        input_tokens_per_s: 0.0,
+        input_tokens_per_s: None,
         mean_output_tokens: Some(100.0),
         mean_output_tokens_error: Some(0.0),
         makespan_throughput_per_s: None,

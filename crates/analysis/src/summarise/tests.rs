@@ -35,7 +35,7 @@ fn each_number_by_hand() {
     assert_eq!(summary.throughput_per_s.value, 2.0);
     // 1050, 1150; four of b; 1900 of c: the token at the window's end is outside.
     assert_eq!(summary.output_tokens_per_s.value, 7.0);
-    assert_eq!(summary.input_tokens_per_s, 800.0);
+    assert_eq!(summary.input_tokens_per_s, Some(800.0));
     assert!((summary.mean_output_tokens.unwrap() - 10.0 / 3.0).abs() < 1e-12);
     // sd of 3, 4, 3 is sqrt(1/3); over sqrt(3): a third.
     assert!((summary.mean_output_tokens_error.unwrap() - 1.0 / 3.0).abs() < 1e-12);
@@ -57,6 +57,36 @@ fn each_number_by_hand() {
     assert_eq!(stability.drift_per_s.value, 0.0);
     // Two samples carry no quantile.
     assert_eq!(summary.ttft.p50.value, None);
+}
+
+#[test]
+fn a_prompt_length_is_the_servers_else_the_planned_one_else_not_known() {
+    let rows = || -> Vec<RequestRow> { (0..2).map(|k| row(k, at_ms(1200), MS, MS, 3)).collect() };
+    let input = |spoil: fn(&mut RequestRow)| {
+        let mut rows = rows();
+        spoil(&mut rows[1]);
+        of(&point_of(rows)).input_tokens_per_s
+    };
+    let from_file = |row: &mut RequestRow| row.prompt_tokens_planned = None;
+    assert_eq!(input(from_file), Some(800.0));
+    let silent_server = |row: &mut RequestRow| {
+        row.prompt_tokens_planned = Some(300);
+        row.prompt_tokens = None;
+    };
+    assert_eq!(input(silent_server), Some(700.0));
+    let neither = |row: &mut RequestRow| {
+        row.prompt_tokens_planned = None;
+        row.prompt_tokens = None;
+    };
+    assert_eq!(input(neither), None);
+    // One that did not end in the window is not asked.
+    let elsewhere = |row: &mut RequestRow| {
+        row.prompt_tokens_planned = None;
+        row.prompt_tokens = None;
+        row.done = at_ms(2500);
+    };
+    assert_eq!(input(elsewhere), Some(400.0));
+    assert_eq!(of(&point_of(Vec::new())).input_tokens_per_s, Some(0.0));
 }
 
 #[test]

@@ -321,7 +321,7 @@ fn row(id: u64, request: &Request, last: f64) -> RequestRow {
         http_status: Some(200),
         error: None,
         finish_reason: whole.then(|| "length".to_owned()),
-        prompt_tokens_planned: request.prompt as u32,
+        prompt_tokens_planned: Some(request.prompt as u32),
         prompt_tokens: whole.then_some(request.prompt as u32),
         output_tokens_planned: request.output as u32,
         output_tokens: whole.then_some(request.output as u32),

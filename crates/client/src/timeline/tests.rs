@@ -35,7 +35,7 @@ fn row(events: &[&str]) -> RequestRow {
         http_status: None,
         error,
         finish_reason: None,
-        prompt_tokens_planned: 0,
+        prompt_tokens_planned: None,
         prompt_tokens: None,
         output_tokens_planned: 0,
         output_tokens: None,

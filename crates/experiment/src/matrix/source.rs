@@ -116,33 +116,50 @@ impl MatrixSource {
         }
         let mut table: toml::Table =
             toml::from_str(&self.text).map_err(|error| self.explain(&error))?;
-        let mut added = Vec::new();
+        let mut changes = Vec::new();
         for assignment in &self.overrides {
             let (path, value) = self.assignment(assignment)?;
-            self.put(&mut table, &path, value)?;
-            added.push(assignment.clone());
+            changes.push((path.clone(), value, path));
         }
         for (path, value) in settings {
-            self.put(&mut table, path, value.clone())?;
-            added.push(format!("{path}={value}"));
+            changes.push((path.clone(), value.clone(), format!("{path} = {value}")));
         }
-        Matrix::deserialize(table).map_err(|error| {
-            // If the text alone is wrong in the same way, its line is the better answer.
-            match written {
-                Err(own) if own.message() == error.message() => self.explain(&own),
-                _ => self.error(
-                    None,
-                    format!("{} (with {})", advise(error.message()), added.join(", ")),
-                ),
+        // One after the other, so that the error names the change that breaks the matrix, not all of
+        // them. What is wrong before the first change is the text's own fault and has a line, unless
+        // a later change mends it.
+        let mut last_wrong = written.err().map(|error| self.explain(&error));
+        let mut matrix = None;
+        for (path, value, text) in changes {
+            self.put(&mut table, &path, value)?;
+            match Matrix::deserialize(table.clone()) {
+                Ok(read) => (matrix, last_wrong) = (Some(read), None),
+                Err(error) => {
+                    let message =
+                        format!("{} (with an override of {text})", advise(error.message()));
+                    last_wrong.get_or_insert_with(|| self.error(None, message));
+                }
             }
-        })
+        }
+        match (matrix, last_wrong) {
+            (Some(matrix), None) => Ok(matrix),
+            (_, Some(wrong)) => Err(wrong),
+            (None, None) => self.with(&[]),
+        }
     }
 
-    /// An error about the key at `path`, with its line if the text has it.
+    /// An error about the key at `path`, with its line if the text has it, or the override that set it.
     #[must_use]
     pub fn error_at(&self, path: &str, message: impl fmt::Display) -> MatrixError {
-        let line = line_of_path(&self.text, path);
-        self.error(line, format!("{path}: {message}"))
+        let sets =
+            |own: &str| path == own || path.strip_prefix(own).is_some_and(|r| r.starts_with('.'));
+        let own =
+            self.overrides.iter().rev().filter_map(|text| Some(text.split_once('=')?.0.trim()));
+        match { own }.find(|own| sets(own)) {
+            Some(own) => {
+                self.error(None, format!("{path}: {message} (set by an override of {own})"))
+            }
+            None => self.error(line_of_path(&self.text, path), format!("{path}: {message}")),
+        }
     }
 
     fn error(&self, line: Option<usize>, message: String) -> MatrixError {
@@ -175,18 +192,12 @@ impl MatrixSource {
         path: &str,
         value: toml::Value,
     ) -> Result<(), MatrixError> {
+        let keys = keys(path).ok_or_else(|| {
+            self.error(None, format!("`{path}` is not a path; write it like load.rates"))
+        })?;
+        let (last, parents) = keys.split_last().expect("a path that TOML reads has a key");
         let mut here = table;
-        let mut keys = path.split('.').peekable();
-        while let Some(key) = keys.next() {
-            if key.is_empty() {
-                return Err(
-                    self.error(None, format!("`{path}` is not a path; write it like load.rates"))
-                );
-            }
-            if keys.peek().is_none() {
-                here.insert(key.to_owned(), value);
-                return Ok(());
-            }
+        for key in parents {
             here = here
                 .entry(key)
                 .or_insert_with(|| toml::Value::Table(toml::Table::new()))
@@ -195,7 +206,22 @@ impl MatrixSource {
                     self.error(None, format!("`{path}`: `{key}` is a value, not a table"))
                 })?;
         }
+        here.insert(last.clone(), value);
         Ok(())
+    }
+}
+
+/// The keys of a path as TOML reads them: dotted, quoted where a key has a dot of its own.
+fn keys(path: &str) -> Option<Vec<String>> {
+    let mut table: toml::Table = toml::from_str(&format!("{path} = 0")).ok()?;
+    let mut keys = Vec::new();
+    loop {
+        let (key, value) = std::mem::take(&mut table).into_iter().next()?;
+        keys.push(key);
+        match value {
+            toml::Value::Table(inner) => table = inner,
+            _ => return Some(keys),
+        }
     }
 }
 

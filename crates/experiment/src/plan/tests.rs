@@ -32,7 +32,7 @@ fn a_ladder_is_sorted_and_a_double_rung_is_listed_as_left_out() {
     let rate = |per_second| PointLoad::Open(Rate::new(per_second).unwrap());
     assert_eq!(plan.groups[0].loads, Some(vec![rate(1.0), rate(2.0), rate(3.0)]));
     assert_eq!(plan.left_out.len(), 1);
-    assert_eq!(plan.left_out[0].point, "1/s");
+    assert_eq!(plan.left_out[0].point, "1 req/s");
     assert_eq!(plan.seed(), 5);
     assert!((plan.groups[0].slo.terms[0].quantile - 0.999).abs() < 1e-12);
 }
@@ -67,6 +67,18 @@ fn every_senseless_value_is_refused_with_its_place() {
             "m.toml:11: load.concurrency: rates and",
         ),
         ("rates = [3, 1, 2, 1]", "concurrency = [0]", "m.toml:10: load.concurrency: list"),
+        ("seed = 5", "name = \"../up\"", "m.toml:3: experiment.name: `../up` is no name"),
+        (
+            "settings =",
+            "model = \"gpt\"\nsettings =",
+            "m.toml:5: server.model: the simulator has no model `gpt`",
+        ),
+        ("max-num-seqs = 8", "max-num-seqs = 0", "m.toml:5: server.settings: "),
+        (
+            "settings =",
+            "launch = \"attach\"\nurl = \"ftp://x\"\nsettings =",
+            "m.toml:6: server.url: `ftp://x`",
+        ),
         ("rates = [3, 1, 2, 1]", "rates = [1]\nmax-in-flight = 0", "m.toml:11: load.max-in-flight"),
         (
             "rates = [3, 1, 2, 1]",
@@ -122,4 +134,14 @@ fn seeds_of_different_sources_and_runs_are_unrelated() {
             assert!(seen.insert(derive_seed(seed, source)), "seed {seed} source {source}");
         }
     }
+}
+
+#[test]
+fn the_settings_of_an_attached_server_cannot_be_a_factor() {
+    let text = GOOD
+        .replace("settings = { max-num-seqs = 8 }", "launch = \"attach\"\nurl = \"http://x\"")
+        .replace("[slo]\n\"ttft-p99.9\" = \"500ms\"\n", "")
+        + "[factors]\n\"server.settings.max-num-seqs\" = [16, 32]\n";
+    let error = plan(&text).unwrap_err().to_string();
+    assert!(error.contains("cannot be varied from here"), "{error}");
 }

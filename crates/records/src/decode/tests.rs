@@ -34,7 +34,7 @@ prop_compose! {
         (resent, http_status) in any::<(bool, Option<u16>)>(),
         outcome in prop::sample::select(&Outcome::ALL[..]),
         (error, finish_reason) in (of("\\PC{0,40}"), of("\\PC{0,8}")),
-        (prompt_tokens_planned, output_tokens_planned) in any::<(u32, u32)>(),
+        (prompt_tokens_planned, output_tokens_planned) in any::<(Option<u32>, u32)>(),
         (prompt_tokens, output_tokens, cached_tokens) in
             any::<(Option<u32>, Option<u32>, Option<u32>)>(),
         stamp_source in prop_oneof![
@@ -62,8 +62,8 @@ prop_compose! {
         (rate_per_s, concurrency) in (of(0.0..1e6), any::<Option<u32>>()),
         [achieved_rate_per_s, window_s, throughput_per_s, drift_per_s, in_flight_mean] in
             prop::array::uniform5(-1e9..1e9),
-        [output_tokens_per_s, input_tokens_per_s] in prop::array::uniform2(0.0..1e9),
-        [due, ok, failed, aborted] in prop::array::uniform4(0..i64::MAX as u64),
+        (output_tokens_per_s, input_tokens_per_s) in (0.0..1e9, of(0.0..1e9)),
+        [due, ok, failed, aborted, resent] in prop::array::uniform5(0..i64::MAX as u64),
         [throughput_low_per_s, throughput_high_per_s] in prop::array::uniform2(of(0.0..1e9)),
         [makespan_throughput_per_s, goodput_per_s, goodput_share] in
             prop::array::uniform3(of(0.0..1e9)),
@@ -72,8 +72,8 @@ prop_compose! {
     ) -> SummaryRow {
         SummaryRow {
             point, group, repetition, rate_per_s, concurrency, achieved_rate_per_s, window_s, due,
-            ok, failed, aborted, throughput_per_s, throughput_low_per_s, throughput_high_per_s,
-            output_tokens_per_s, input_tokens_per_s, makespan_throughput_per_s, goodput_per_s,
+            ok, failed, aborted, resent, throughput_per_s, throughput_low_per_s,
+            throughput_high_per_s, output_tokens_per_s, input_tokens_per_s, makespan_throughput_per_s, goodput_per_s,
             goodput_share, stable, drift_per_s, in_flight_mean, ttft, service_ttft, tpot, itl, e2e,
             schedule_lag,
         }

@@ -45,7 +45,7 @@ pub(crate) fn row(id: u64) -> RequestRow {
         http_status: Some(200),
         error: None,
         finish_reason: Some("length".to_owned()),
-        prompt_tokens_planned: 512,
+        prompt_tokens_planned: Some(512),
         prompt_tokens: Some(512),
         output_tokens_planned: tokens,
         output_tokens: Some(tokens),
@@ -55,7 +55,7 @@ pub(crate) fn row(id: u64) -> RequestRow {
     }
 }
 
-/// A request that no server took.
+/// A request that no server took, with a prompt whose length nobody planned.
 pub(crate) fn refused(id: u64) -> RequestRow {
     RequestRow {
         session: Some(7),
@@ -73,6 +73,7 @@ pub(crate) fn refused(id: u64) -> RequestRow {
         http_status: None,
         error: Some("connection refused (os error 111)".to_owned()),
         finish_reason: None,
+        prompt_tokens_planned: None,
         prompt_tokens: None,
         output_tokens: None,
         cached_tokens: None,
@@ -205,11 +206,12 @@ pub(crate) fn summary() -> Vec<SummaryRow> {
         ok: 198,
         failed: 1,
         aborted: 1,
+        resent: 2,
         throughput_per_s: 9.75,
         throughput_low_per_s: Some(9.5),
         throughput_high_per_s: Some(10.0),
         output_tokens_per_s: 1248.0,
-        input_tokens_per_s: 4992.0,
+        input_tokens_per_s: Some(4992.0),
         makespan_throughput_per_s: Some(9.25),
         goodput_per_s: Some(9.5),
         goodput_share: Some(0.95),

@@ -123,7 +123,7 @@ pub(crate) fn point(rate: f64, capacity: f64) -> PointSummary {
         achieved_rate_per_s: rate * 1.003,
         throughput_per_s: about(throughput, 0.015),
         output_tokens_per_s: about(throughput * TOKENS, 0.015),
-        input_tokens_per_s: throughput * 512.0,
+        input_tokens_per_s: Some(throughput * 512.0),
         mean_output_tokens: Some(TOKENS),
         mean_output_tokens_error: Some(0.0),
         makespan_throughput_per_s: Some(throughput * 0.9),
@@ -195,6 +195,14 @@ pub(crate) fn valid() -> Judgement {
         finding(FindingCode::DrainBias, Severity::Note, Some(point), message)
     };
     judgement(Verdict::Valid, vec![group(CAPACITY)], vec![note("r10"), note("r20"), note("r60")])
+}
+
+/// The same, but the server closed kept connections under three requests.
+pub(crate) fn resent() -> Judgement {
+    let mut judgement = valid();
+    judgement.groups[0].points[2].counts.resent = 1;
+    judgement.groups[0].points[3].counts.resent = 2;
+    judgement
 }
 
 /// Warnings that differ from point to point, a p99 that is not known, and failures.

@@ -51,8 +51,32 @@ fn terminal_80_columns() {
 }
 
 #[test]
+fn terminal_resent() {
+    assert_snapshot!(on_terminal(&fixture::resent(), 100, false));
+}
+
+#[test]
+fn who_was_sent_twice_is_told_by_group() {
+    let mut judgement = fixture::several_groups();
+    assert!(!on_terminal(&judgement, 100, false).contains("second time"));
+    judgement.groups[1].points[0].counts.resent = 1;
+    let text = on_terminal(&judgement, 100, false);
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        words.contains(
+            "data-parallel-size=2: 1 request due in the measure window was sent a second time \
+             because the server had closed a kept connection (1 at 10 req/s); its latencies \
+             include the first sending"
+        ),
+        "{text}"
+    );
+}
+
+#[test]
 fn lines_stay_within_the_width() {
-    for judgement in [fixture::qualified(), fixture::several_groups(), fixture::invalid()] {
+    for judgement in
+        [fixture::qualified(), fixture::several_groups(), fixture::invalid(), fixture::resent()]
+    {
         for width in [80, 100, 250] {
             let text = on_terminal(&judgement, width, false);
             let widest = text.lines().map(|line| line.chars().count()).max();
@@ -77,6 +101,14 @@ fn colours_change_nothing_but_colour() {
 fn markdown_qualified() {
     let (manifest, judgement) = (fixture::manifest(), fixture::qualified());
     assert_snapshot!(markdown(&ReportInput::new(&manifest, &judgement, Path::new(RESULTS))));
+}
+
+#[test]
+fn markdown_resent() {
+    let (manifest, judgement) = (fixture::manifest(), fixture::resent());
+    let text = markdown(&ReportInput::new(&manifest, &judgement, Path::new(RESULTS)));
+    let footnotes: Vec<_> = text.lines().filter(|line| line.starts_with("<sub>")).collect();
+    assert_snapshot!(footnotes.join("\n"));
 }
 
 #[test]

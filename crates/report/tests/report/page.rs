@@ -46,6 +46,17 @@ fn the_page_asks_the_network_for_nothing() {
 }
 
 #[test]
+fn the_page_tells_who_was_sent_twice() {
+    let manifest = fixture::manifest();
+    let page =
+        |judgement| html(&ReportInput::new(&manifest, &judgement, Path::new("results"))).unwrap();
+    let note = "3 requests due in the measure window were sent a second time because the server \
+                had closed a kept connection (1 at 30 and 2 at 40 req/s)";
+    assert_eq!(page(fixture::resent()).matches(note).count(), 1);
+    assert!(!page(fixture::valid()).contains("sent a second time"));
+}
+
+#[test]
 fn the_page_has_its_figures() {
     let (manifest, judgement) = (fixture::manifest(), fixture::several_groups());
     let page = html(&ReportInput::new(&manifest, &judgement, Path::new("results"))).unwrap();
