@@ -357,6 +357,26 @@ fn an_interrupted_run_keeps_what_it_has_and_exits_with_130() {
 }
 
 #[test]
+fn an_interrupt_is_heard_while_a_silent_server_is_asked_who_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    // The kernel takes the connection; nobody ever answers on it.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let child = saturation(folder.path())
+        .args(["--url", &url])
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let (_connection, _) = silent.accept().unwrap();
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+    assert!(!folder.path().join("results").exists(), "nothing was measured");
+}
+
+#[test]
 fn a_target_that_dies_in_mid_run_exits_with_4_and_loses_no_row() {
     let folder = tempfile::tempdir().unwrap();
     let sim = plimsoll_sim::SimServer::start(plimsoll_sim::SimConfig {

@@ -132,8 +132,8 @@ pub struct ServerCounters {
 /// What the workload meant to ask for, as far as the audit needs it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WorkloadRecord {
-    /// The share of prompts that were meant to repeat a prefix; 0 to 1. `None` when prompts come
-    /// from a file or trace of which this is not known.
+    /// The share of prompt tokens that were meant to repeat an earlier prefix, which a prefix cache
+    /// can find at most; 0 to 1. `None` when prompts come from a file of which this is not known.
     pub shared_prefix: Option<f64>,
     /// Whether output lengths were asked for exactly (`ignore_eos`, `max_tokens`).
     pub exact_output: bool,
