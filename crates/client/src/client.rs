@@ -10,7 +10,7 @@ use hyper::header::{
     USER_AGENT,
 };
 use plimsoll_records::{ConnectionUse, Outcome, RequestRow, StampSource};
-use plimsoll_units::{Clock, RunNanos};
+use plimsoll_units::Clock;
 use thiserror::Error;
 use tokio::net::TcpStream;
 
@@ -209,27 +209,9 @@ pub(crate) fn blank(due: Due, request: &Request) -> RequestRow {
         worker: due.worker,
         intended: due.intended,
         dequeued: due.dequeued,
-        connected: None,
-        connection: None,
-        sent: None,
-        first_byte: None,
-        role_chunk: None,
-        first_reasoning: None,
-        first_answer: None,
-        last_token: None,
-        usage: None,
-        done: RunNanos::ZERO,
-        resent: false,
-        outcome: Outcome::Aborted,
-        http_status: None,
-        error: None,
-        finish_reason: None,
         prompt_tokens_planned: request.prompt_tokens_planned,
-        prompt_tokens: None,
         output_tokens_planned: request.output_tokens_planned,
-        output_tokens: None,
-        cached_tokens: None,
         stamp_source: StampSource::User,
-        chunks: Vec::new(),
+        ..RequestRow::default()
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use plimsoll_client::{Client, Due, Request};
 use plimsoll_load::{Start, Target};
-use plimsoll_records::{Outcome, RequestRow, RowSender, StampSource};
+use plimsoll_records::{Outcome, RequestRow, RowSender};
 use plimsoll_units::{Clock as _, RunClock};
 use plimsoll_workload::{EncodedRequest, Feeder};
 use tokio::sync::Notify;
@@ -152,30 +152,14 @@ impl Target for Requests {
             worker: self.0.worker,
             intended: start.intended,
             dequeued: start.dequeued,
-            connected: None,
-            connection: None,
-            sent: None,
-            first_byte: None,
-            role_chunk: None,
-            first_reasoning: None,
-            first_answer: None,
-            last_token: None,
-            usage: None,
             done: self.0.clock.now(),
-            resent: false,
             outcome: Outcome::Shed,
-            http_status: None,
             error: Some(
                 "the cap on requests in flight (load.max-in-flight) was reached".to_owned(),
             ),
-            finish_reason: None,
             prompt_tokens_planned: request.prompt_tokens_planned,
-            prompt_tokens: None,
             output_tokens_planned: request.output_tokens_planned,
-            output_tokens: None,
-            cached_tokens: None,
-            stamp_source: StampSource::User,
-            chunks: Vec::new(),
+            ..RequestRow::default()
         });
     }
 }

@@ -4,11 +4,18 @@ use std::time::Duration;
 
 use plimsoll_records::ServerCounters;
 use plimsoll_server::{ControlClient, MetricsDelta, MetricsSample};
-use plimsoll_units::RunNanos;
+use plimsoll_units::{Clock as _, RunClock, RunNanos};
 use tokio::runtime::Runtime;
+
+use crate::interrupt::Interrupt;
 
 /// How often the gauges are read inside the window.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+
+/// Longest wait for a server to become idle between two points.
+pub(crate) const IDLE_LIMIT: Duration = Duration::from_secs(30);
+/// Wait between two points where the server does not say whether it is idle.
+const IDLE_BLIND: Duration = Duration::from_millis(1500);
 
 /// Reads the counters at both ends of the window, and the gauges in between.
 pub(crate) struct Counters<'a> {
@@ -64,9 +71,22 @@ impl<'a> Counters<'a> {
         std::mem::take(&mut self.record)
     }
 
-    /// Whether the server says that it has nothing to do; `None` when it does not say.
-    pub(crate) fn idle(&mut self) -> Option<bool> {
-        self.read()?.idle()
+    /// Waits until the server has nothing left to do, as far as it tells; says whether it got there.
+    pub(crate) fn wait_until_idle(&mut self, clock: RunClock, interrupt: &Interrupt) -> bool {
+        let start = clock.now();
+        let mut idle = false;
+        while !idle && clock.now() - start < IDLE_LIMIT && !interrupt.is_raised() {
+            idle = match self.read().and_then(|sample| sample.idle()) {
+                Some(idle) => idle,
+                None => clock.now() - start >= IDLE_BLIND,
+            };
+            if !idle {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        }
+        // What the gauges said while waiting belongs to no point.
+        self.finish();
+        idle || interrupt.is_raised()
     }
 
     fn read(&mut self) -> Option<MetricsSample> {

@@ -3,7 +3,7 @@
 
 use plimsoll_units::Rate;
 
-use crate::plan::PointLoad;
+use crate::offered::PointLoad;
 
 /// The ladder, in shares of the best throughput that the pilot saw: four rungs that should be
 /// stable, two that should not. None lies so near to 1 that it could not be judged.

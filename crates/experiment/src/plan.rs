@@ -9,11 +9,11 @@ use std::time::Duration;
 use plimsoll_analysis::{Slo, SloMetric, SloTerm};
 use plimsoll_client::Endpoint;
 use plimsoll_records::LeftOut;
-use plimsoll_units::{Clock as _, Rate, RunClock, Span};
+use plimsoll_units::{Clock as _, RunClock, Span};
 use plimsoll_workload::Workload;
 
 use crate::matrix::{Launch, Matrix, MatrixError, MatrixSource, Rates};
-use crate::point::offered_text;
+use crate::offered::PointLoad;
 use crate::target::sim_parts;
 
 /// Shortest measure window that anything can be said of.
@@ -40,15 +40,6 @@ pub(crate) struct GroupPlan {
     pub(crate) slo: Slo,
     /// The loads of one repetition; `None` until the pilot has laid the ladder.
     pub(crate) loads: Option<Vec<PointLoad>>,
-}
-
-/// The load of a point.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum PointLoad {
-    /// Arrivals at a rate.
-    Open(Rate),
-    /// Requests in flight.
-    Closed(u32),
 }
 
 impl Plan {
@@ -325,7 +316,7 @@ fn without_doubles(
         let same = a == b;
         if same {
             left_out.push(LeftOut {
-                point: format!("{} {}", factor_text(factors), offered_text(*a)).trim().to_owned(),
+                point: format!("{} {a}", factor_text(factors)).trim().to_owned(),
                 reason: "it stands in the list twice; repetitions are asked for by experiment.repetitions"
                     .to_owned(),
             });

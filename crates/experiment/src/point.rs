@@ -23,7 +23,7 @@ use crate::error::RunError;
 use crate::interrupt::Interrupt;
 use crate::live::Live;
 use crate::matrix::Matrix;
-use crate::plan::PointLoad;
+use crate::offered::PointLoad;
 use crate::progress::{Event, Progress, Tick};
 use crate::worker::{Worker, WorkerEnd, WorkerPlan};
 
@@ -247,7 +247,7 @@ impl Coordinator<'_> {
         let (failed, ttft_p50) = self.live.look(|ended| (ended.failed, ended.ttft_p50()));
         Tick {
             phase: phase.name(),
-            offered: offered_text(self.plan.load),
+            offered: self.plan.load.to_string(),
             in_flight: sight.due.saturating_sub(sight.ended),
             completed: sight.ok,
             failed,
@@ -369,12 +369,5 @@ fn offered(plan: &PointPlan<'_>) -> OfferedLoad {
             max_in_flight: plan.matrix.load.max_in_flight,
         },
         PointLoad::Closed(concurrency) => OfferedLoad::Closed { concurrency },
-    }
-}
-
-pub(crate) fn offered_text(load: PointLoad) -> String {
-    match load {
-        PointLoad::Open(rate) => format!("{:.4} req/s", rate.per_second()).replace(".0000", ""),
-        PointLoad::Closed(concurrency) => format!("{concurrency} at a time"),
     }
 }

@@ -5,28 +5,26 @@ use std::time::Duration;
 
 use plimsoll_analysis::{AuditedPoint, Judgement, PointSummary, judge};
 use plimsoll_records::{
-    FormatVersion, Manifest, PointEnd, ResultsFolder, RunStatus, StampSource, Tool, WorkloadRecord,
+    Manifest, OfferedLoad, PointEnd, ResultsFolder, RunStatus, Tool, WorkloadRecord,
 };
-use plimsoll_units::{Clock as _, RunClock, Span};
+use plimsoll_units::{RunClock, Span};
 use tokio::runtime::Runtime;
 
-use crate::counters::Counters;
+use crate::counters::{Counters, IDLE_LIMIT};
 use crate::error::RunError;
 use crate::interrupt::Interrupt;
-use crate::machine::{cores, machine, raise_open_files};
+use crate::machine::{cores, raise_open_files};
+use crate::manifest::{folder_time, manifest};
 use crate::matrix::{Matrix, WarmUp};
+use crate::offered::PointLoad;
 use crate::pilot::Pilot;
-use crate::plan::{GroupPlan, Plan, PointLoad, derive_seed};
-use crate::point::{self, PointPlan, offered_text};
+use crate::plan::{GroupPlan, Plan, derive_seed};
+use crate::point::{self, PointPlan};
 use crate::preflight::{Preflight, preflight};
 use crate::progress::{Event, Progress};
 use crate::summary_row::summary_row;
 use crate::target::Target;
 
-/// Longest wait for a server to become idle between two points.
-const IDLE_LIMIT: Duration = Duration::from_secs(30);
-/// Wait between two points where the server does not say whether it is idle.
-const IDLE_BLIND: Duration = Duration::from_millis(1500);
 /// A limit on open files below which a run says so.
 const FEW_OPEN_FILES: u64 = 4096;
 /// Length of a pilot's window.
@@ -74,7 +72,7 @@ pub fn run(
     let clock = RunClock::start();
     // The first target is opened before the folder is made: a server that is not there leaves nothing.
     let target = open_target(plan, &plan.groups[0], &runtime, interrupt)?;
-    let manifest = manifest(plan, options, clock, &target);
+    let manifest = manifest(plan, &options.tool, clock, &target);
     let name = format!("{}-{}", plan.name(), folder_time(clock));
     let folder = ResultsFolder::create(&options.results, &name)?;
     let mut run = Run {
@@ -244,7 +242,7 @@ impl Run<'_> {
         let audited = AuditedPoint::of(&file, &rows, &group.slo);
         self.progress.event(Event::PointEnded { id: id.to_owned(), line: line(&audited.summary) });
         if !matches!(file.ended, PointEnd::Interrupted | PointEnd::TargetLost) {
-            let idle = self.wait_until_idle(&mut counters);
+            let idle = counters.wait_until_idle(self.clock, self.interrupt);
             if !idle {
                 self.remark(format!(
                     "after {id} the server was still busy {} s later; the next point began on a busy server",
@@ -316,25 +314,6 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Waits until the server has nothing left to do, as far as it tells; says whether it got there.
-    fn wait_until_idle(&self, counters: &mut Counters<'_>) -> bool {
-        let clock = self.clock;
-        let start = clock.now();
-        let mut idle = false;
-        while !idle && clock.now() - start < IDLE_LIMIT && !self.interrupt.is_raised() {
-            idle = match counters.idle() {
-                Some(idle) => idle,
-                None => clock.now() - start >= IDLE_BLIND,
-            };
-            if !idle {
-                std::thread::sleep(Duration::from_millis(100));
-            }
-        }
-        // What the gauges said while waiting belongs to no point.
-        counters.finish();
-        idle || self.interrupt.is_raised()
-    }
-
     fn remark(&mut self, text: String) {
         self.manifest.remarks.push(text.clone());
         self.progress.event(Event::Remark(text));
@@ -403,10 +382,8 @@ fn point_id(prefix: &str, load: PointLoad, repetition: u32, matrix: &Matrix) -> 
 /// One line about a point that is over.
 fn line(summary: &PointSummary) -> String {
     let offered = match summary.load {
-        plimsoll_records::OfferedLoad::Open { rate_per_s, .. } => format!("{rate_per_s} req/s"),
-        plimsoll_records::OfferedLoad::Closed { concurrency } => {
-            offered_text(PointLoad::Closed(concurrency))
-        }
+        OfferedLoad::Open { rate_per_s, .. } => format!("{rate_per_s} req/s"),
+        OfferedLoad::Closed { concurrency } => format!("{concurrency} at a time"),
     };
     let state = match (summary.stability.stable, summary.ttft.p50.value) {
         (true, Some(ttft)) => format!("stable    TTFT p50 {:.0} ms", ttft.as_secs_f64() * 1e3),
@@ -422,37 +399,4 @@ fn line(summary: &PointSummary) -> String {
         "{:<22} {:>14} offered {:>8.2} req/s done  {state}{failed}",
         summary.id, offered, summary.throughput_per_s.value
     )
-}
-
-fn manifest(plan: &Plan, options: &RunOptions, clock: RunClock, target: &Target) -> Manifest {
-    let mut resolved = plan.matrix.clone();
-    resolved.experiment.seed = Some(plan.seed);
-    Manifest {
-        format: FormatVersion::CURRENT,
-        tool: options.tool.clone(),
-        experiment: plan.matrix.experiment.kind.as_str().to_owned(),
-        clock,
-        started: timestamp(clock).to_string(),
-        status: RunStatus::Running,
-        seed: plan.seed,
-        matrix_written: plan.source.text().to_owned(),
-        overrides: plan.source.overrides().to_vec(),
-        matrix_resolved: serde_json::to_value(&resolved).unwrap_or_default(),
-        machine: machine(),
-        target: target.record(),
-        points: Vec::new(),
-        left_out: plan.left_out.clone(),
-        stamps: StampSource::User,
-        remarks: Vec::new(),
-    }
-}
-
-fn timestamp(clock: RunClock) -> jiff::Timestamp {
-    let seconds = i64::try_from(clock.wall_anchor().as_secs()).unwrap_or_default();
-    jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
-}
-
-/// The time in a folder's name: `20261121-230512`, UTC.
-fn folder_time(clock: RunClock) -> String {
-    timestamp(clock).strftime("%Y%m%d-%H%M%S").to_string()
 }

@@ -75,6 +75,43 @@ pub struct RequestRow {
     pub chunks: Vec<ChunkRow>,
 }
 
+impl Default for RequestRow {
+    /// A request of which nothing is known yet: every stamp at the origin or absent, and `aborted`,
+    /// which it is if nothing more becomes of it.
+    fn default() -> Self {
+        Self {
+            id: 0,
+            session: None,
+            turn: None,
+            worker: 0,
+            intended: RunNanos::ZERO,
+            dequeued: RunNanos::ZERO,
+            connected: None,
+            connection: None,
+            sent: None,
+            first_byte: None,
+            role_chunk: None,
+            first_reasoning: None,
+            first_answer: None,
+            last_token: None,
+            usage: None,
+            done: RunNanos::ZERO,
+            resent: false,
+            outcome: Outcome::Aborted,
+            http_status: None,
+            error: None,
+            finish_reason: None,
+            prompt_tokens_planned: None,
+            prompt_tokens: None,
+            output_tokens_planned: 0,
+            output_tokens: None,
+            cached_tokens: None,
+            stamp_source: StampSource::default(),
+            chunks: Vec::new(),
+        }
+    }
+}
+
 impl RequestRow {
     /// The first generated token of any kind: reasoning or answer, whichever came first.
     #[must_use]

@@ -1,5 +1,7 @@
 use std::path::Path;
 
+use plimsoll_units::Rate;
+
 use super::*;
 
 const GOOD: &str = r#"[experiment]

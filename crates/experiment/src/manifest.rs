@@ -1,0 +1,42 @@
+//! The manifest of a run at its beginning, and the time in its folder's name.
+
+use plimsoll_records::{FormatVersion, Manifest, RunStatus, StampSource, Tool};
+use plimsoll_units::RunClock;
+
+use crate::machine::machine;
+use crate::plan::Plan;
+use crate::target::Target;
+
+/// The manifest of a run that begins.
+pub(crate) fn manifest(plan: &Plan, tool: &Tool, clock: RunClock, target: &Target) -> Manifest {
+    let mut resolved = plan.matrix.clone();
+    resolved.experiment.seed = Some(plan.seed);
+    Manifest {
+        format: FormatVersion::CURRENT,
+        tool: tool.clone(),
+        experiment: plan.matrix.experiment.kind.as_str().to_owned(),
+        clock,
+        started: timestamp(clock).to_string(),
+        status: RunStatus::Running,
+        seed: plan.seed,
+        matrix_written: plan.source.text().to_owned(),
+        overrides: plan.source.overrides().to_vec(),
+        matrix_resolved: serde_json::to_value(&resolved).unwrap_or_default(),
+        machine: machine(),
+        target: target.record(),
+        points: Vec::new(),
+        left_out: plan.left_out.clone(),
+        stamps: StampSource::User,
+        remarks: Vec::new(),
+    }
+}
+
+fn timestamp(clock: RunClock) -> jiff::Timestamp {
+    let seconds = i64::try_from(clock.wall_anchor().as_secs()).unwrap_or_default();
+    jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+}
+
+/// The time in a folder's name: `20261121-230512`, UTC.
+pub(crate) fn folder_time(clock: RunClock) -> String {
+    timestamp(clock).strftime("%Y%m%d-%H%M%S").to_string()
+}
