@@ -33,7 +33,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Option<Finding> {
         .collect())?;
     let mut ttfts: Vec<u64> =
         evidence.ok().filter_map(ttft).map(|ttft| ttft.as_nanos() as u64).collect();
-    let median_ms = median(&mut ttfts).map_or(0.0, |nanos| nanos as f64 / 1e6);
+    let median = median(&mut ttfts).map(|nanos| nanos as f64 / 1e6);
+    let median_ms = median.unwrap_or(0.0);
     if lag <= ALLOWED_MS.max(ALLOWED_SHARE * median_ms) {
         return None;
     }
@@ -42,13 +43,17 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Option<Finding> {
     let dequeue =
         p99(evidence.due().map(|row| (row.dequeued - row.intended).as_secs_f64() * 1e3).collect())?;
     let fresh = evidence.due().filter(|row| row.connection == Some(ConnectionUse::New)).count();
+    let against = median.map_or_else(
+        || "none had its first token".to_owned(),
+        |median| format!("median TTFT {median:.1} ms"),
+    );
     let voids = lag > VOIDS_MS.max(VOIDS_SHARE * median_ms);
     Some(finding(
         FindingCode::ClientLate,
         if voids { Severity::Error } else { Severity::Warning },
         format!(
             "1 % of the requests left {lag:.2} ms late or later ({dequeue:.2} ms \
-             before the client got to them), median TTFT {median_ms:.1} ms"
+             before the client got to them), {against}"
         ),
         &[
             ("lag_p99_ms", lag),
