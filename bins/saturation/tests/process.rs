@@ -136,6 +136,8 @@ fn wrong_values_exit_with_2_before_anything_is_started() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
         assert!(stderr(&output).contains(word), "{arguments:?}: {}", stderr(&output));
     }
+    let left = std::fs::read_dir(folder.path().join("results")).map_or(0, Iterator::count);
+    assert_eq!(left, 0, "nothing was measured, nothing is left behind");
 }
 
 #[test]

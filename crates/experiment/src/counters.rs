@@ -58,7 +58,8 @@ impl<'a> Counters<'a> {
 
     /// The window has ended.
     pub(crate) fn end(&mut self) {
-        let (Some(before), Some(after)) = (self.before.take(), self.read()) else { return };
+        let Some(before) = self.before.take() else { return };
+        let Some(after) = self.read() else { return };
         let delta: MetricsDelta = MetricsSample::delta(&before, &after);
         self.record.prefix_cache_queries_tokens = delta.prefix_cache_queries;
         self.record.prefix_cache_hits_tokens = delta.prefix_cache_hits;

@@ -344,8 +344,12 @@ impl Run<'_> {
         self.progress.event(Event::Finished);
         let failure = match failure {
             Some(failure) if self.done.is_empty() => {
-                // A folder that cannot be written either is the lesser trouble of the two.
-                let _ = self.folder.write_manifest(&self.manifest);
+                // What can go wrong with the folder now is the lesser trouble of the two.
+                let _ = match self.ordinal {
+                    // Not one request of a point was sent: the folder would say nothing.
+                    0 => std::fs::remove_dir_all(self.folder.path()).is_ok(),
+                    _ => self.folder.write_manifest(&self.manifest).is_ok(),
+                };
                 return Err(failure);
             }
             failure => failure,
