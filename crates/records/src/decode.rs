@@ -8,8 +8,7 @@ use plimsoll_units::RunNanos;
 
 use crate::cell::{Cells, Count, LargeCount};
 use crate::error::TableError;
-use crate::outcome::Outcome;
-use crate::row::{ChunkRow, RequestRow, StampSource};
+use crate::row::{ChunkRow, RequestRow};
 use crate::schema::{LATENCIES, STATISTICS, latency_column, request, summary, token};
 use crate::summary::{QuantilesMs, SummaryRow};
 
@@ -25,7 +24,8 @@ pub(crate) type TokenRow = (u64, ChunkRow);
 
 /// The requests of a batch of `requests`.
 pub(crate) fn decode_requests(batch: &RecordBatch) -> Result<Vec<BareRow>, TableError> {
-    let blank = BareRow { row: BLANK, chunks: 0 };
+    // Every field is overwritten or refused.
+    let blank = BareRow { row: RequestRow::default(), chunks: 0 };
     let mut cells = Cells::new(batch, blank);
     cells.must(request::ID, |to, value| to.row.id = value)?;
     cells.may(request::SESSION, |to, value| to.row.session = value)?;
@@ -123,38 +123,6 @@ const QUANTILES_OF: [fn(&mut SummaryRow) -> &mut QuantilesMs; 6] = [
 /// The statistics of a latency in the order of [`STATISTICS`].
 const STATISTIC_OF: [fn(&mut QuantilesMs) -> &mut Option<f64>; 4] =
     [|of| &mut of.mean, |of| &mut of.p50, |of| &mut of.p90, |of| &mut of.p99];
-
-/// A row before its columns are read into it. Every field is overwritten or refused.
-pub(crate) const BLANK: RequestRow = RequestRow {
-    id: 0,
-    session: None,
-    turn: None,
-    worker: 0,
-    intended: RunNanos::ZERO,
-    dequeued: RunNanos::ZERO,
-    connected: None,
-    connection: None,
-    sent: None,
-    first_byte: None,
-    role_chunk: None,
-    first_reasoning: None,
-    first_answer: None,
-    last_token: None,
-    usage: None,
-    done: RunNanos::ZERO,
-    resent: false,
-    outcome: Outcome::Aborted,
-    http_status: None,
-    error: None,
-    finish_reason: None,
-    prompt_tokens_planned: None,
-    prompt_tokens: None,
-    output_tokens_planned: 0,
-    output_tokens: None,
-    cached_tokens: None,
-    stamp_source: StampSource::User,
-    chunks: Vec::new(),
-};
 
 #[cfg(test)]
 mod tests;

@@ -106,7 +106,6 @@ mod tests {
     use plimsoll_units::RunNanos;
 
     use super::*;
-    use crate::decode::BLANK;
     use crate::encode::{encode_requests, encode_tokens};
     use crate::row::{ChunkRow, RequestRow};
 
@@ -121,7 +120,11 @@ mod tests {
         let chunk =
             ChunkRow { at: RunNanos::from_nanos(9), tokens: 1, counted: true, reasoning: false };
         for rows in [3, 1, 2] {
-            let row = RequestRow { error: Some("é".to_owned()), chunks: vec![chunk], ..BLANK };
+            let row = RequestRow {
+                error: Some("é".to_owned()),
+                chunks: vec![chunk],
+                ..RequestRow::default()
+            };
             let rows = vec![row; rows];
             let batch = match table {
                 Table::Tokens => encode_tokens(&rows),

@@ -1,7 +1,5 @@
 //! Each rule of the timeline, on streams written by hand.
 
-use plimsoll_records::StampSource;
-
 use super::*;
 
 /// The row of a stream whose events arrive at 1, 2, 3, ... ns and whose body then ends cleanly.
@@ -12,37 +10,7 @@ fn row(events: &[&str]) -> RequestRow {
         timeline.event(RunNanos::from_nanos(at), event);
     }
     let (outcome, error) = timeline.end_of_body();
-    let zero = RunNanos::ZERO;
-    let mut row = RequestRow {
-        id: 0,
-        session: None,
-        turn: None,
-        worker: 0,
-        intended: zero,
-        dequeued: zero,
-        connected: None,
-        connection: None,
-        sent: None,
-        first_byte: None,
-        role_chunk: None,
-        first_reasoning: None,
-        first_answer: None,
-        last_token: None,
-        usage: None,
-        done: zero,
-        resent: false,
-        outcome,
-        http_status: None,
-        error,
-        finish_reason: None,
-        prompt_tokens_planned: None,
-        prompt_tokens: None,
-        output_tokens_planned: 0,
-        output_tokens: None,
-        cached_tokens: None,
-        stamp_source: StampSource::User,
-        chunks: Vec::new(),
-    };
+    let mut row = RequestRow { outcome, error, ..RequestRow::default() };
     timeline.fill(&mut row);
     row
 }

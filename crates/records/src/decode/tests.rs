@@ -9,7 +9,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::encode::{encode_requests, encode_summary, encode_tokens};
+use crate::outcome::Outcome;
 use crate::row::ConnectionUse;
+use crate::row::StampSource;
 use crate::schema::Table;
 
 fn stamp() -> impl Strategy<Value = RunNanos> {
@@ -104,7 +106,7 @@ proptest! {
 
 /// The batch of one plain row, with the column `name` replaced by `array`.
 fn with_column(name: &str, nullable: bool, array: ArrayRef) -> RecordBatch {
-    let batch = encode_requests(&[BLANK]);
+    let batch = encode_requests(&[RequestRow::default()]);
     let schema = batch.schema();
     let place = schema.index_of(name).unwrap();
     let mut fields: Vec<_> = schema.fields().iter().map(|field| field.as_ref().clone()).collect();
@@ -136,7 +138,7 @@ fn what_no_row_can_hold_is_refused_with_its_place() {
 
 #[test]
 fn a_missing_column_is_named_and_one_more_is_ignored() {
-    let batch = encode_requests(&[BLANK]);
+    let batch = encode_requests(&[RequestRow::default()]);
     let keep: Vec<_> = (0..batch.num_columns()).filter(|place| *place != 3).collect();
     let error = decode_requests(&batch.project(&keep).unwrap()).unwrap_err().to_string();
     assert_eq!(error, "column `worker` is missing");
@@ -147,12 +149,12 @@ fn a_missing_column_is_named_and_one_more_is_ignored() {
     let mut columns = batch.columns().to_vec();
     columns.insert(0, Arc::new(StringArray::from(vec!["new"])));
     let wider = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap();
-    assert_eq!(decode_requests(&wider).unwrap()[0].row, BLANK);
+    assert_eq!(decode_requests(&wider).unwrap()[0].row, RequestRow::default());
 }
 
 #[test]
 fn stamps_beyond_the_files_range_become_its_largest() {
-    let row = RequestRow { done: RunNanos::MAX, ..BLANK };
+    let row = RequestRow { done: RunNanos::MAX, ..RequestRow::default() };
     let read = decode_requests(&encode_requests(&[row])).unwrap();
     assert_eq!(read[0].row.done.as_nanos(), i64::MAX as u64);
 }
@@ -161,6 +163,7 @@ fn stamps_beyond_the_files_range_become_its_largest() {
 fn no_rows_are_a_batch_too() {
     let none = encode_requests(&[]);
     assert_eq!(none.schema(), Table::Requests.schema());
-    let twice = concat_batches(&none.schema(), [&none, &encode_requests(&[BLANK])]).unwrap();
+    let twice = concat_batches(&none.schema(), [&none, &encode_requests(&[RequestRow::default()])])
+        .unwrap();
     assert_eq!(decode_requests(&twice).unwrap().len(), 1);
 }

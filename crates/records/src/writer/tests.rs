@@ -1,7 +1,6 @@
 use std::sync::mpsc::channel;
 
 use super::*;
-use crate::decode::BLANK;
 use crate::folder::ResultsFolder;
 use crate::reader::read_point;
 
@@ -13,7 +12,7 @@ fn point() -> (tempfile::TempDir, PointDir) {
 }
 
 fn row(id: u64) -> RequestRow {
-    RequestRow { id, ..BLANK }
+    RequestRow { id, ..RequestRow::default() }
 }
 
 #[test]
