@@ -84,7 +84,8 @@ cells! {
         STAMP_SOURCES.map(stamp_source_text).join(", ");
 }
 
-const CONNECTION_USES: [ConnectionUse; 2] = [ConnectionUse::New, ConnectionUse::Reused];
+const CONNECTION_USES: [ConnectionUse; 3] =
+    [ConnectionUse::New, ConnectionUse::Prewarmed, ConnectionUse::Reused];
 const STAMP_SOURCES: [StampSource; 3] =
     [StampSource::User, StampSource::Socket, StampSource::Packet];
 
@@ -136,6 +137,11 @@ impl<'a, R: Clone> Cells<'a, R> {
             set(row, if array.is_null(at) { None } else { Some(value(array, name, at)?) });
         }
         Ok(())
+    }
+
+    /// Whether the batch has the column `name`, which an earlier minor version of the format lacks.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.batch.column_by_name(name).is_some()
     }
 
     /// The filled rows.

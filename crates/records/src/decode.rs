@@ -1,7 +1,8 @@
 //! From Arrow record batches to rows.
 //!
 //! Columns are found by name, so a file of a newer minor version, with columns of its own, reads
-//! as well. Every value is checked: files come from disks, other tools and other versions.
+//! as well; one of an earlier minor version lacks columns, and [`Cells::has`] marks which of them.
+//! Every value is checked: files come from disks, other tools and other versions.
 
 use arrow::array::RecordBatch;
 use plimsoll_units::RunNanos;
@@ -9,7 +10,9 @@ use plimsoll_units::RunNanos;
 use crate::cell::{Cells, Count, LargeCount};
 use crate::error::TableError;
 use crate::row::{ChunkRow, RequestRow};
-use crate::schema::{LATENCIES, STATISTICS, latency_column, request, summary, token};
+use crate::schema::{
+    CHUNK_GAP, ITL, LATENCIES, STATISTICS, latency_column, request, summary, token,
+};
 use crate::summary::{QuantilesMs, SummaryRow};
 
 /// A request as the `requests` table has it: the row, its chunks still missing, and their number.
@@ -64,13 +67,18 @@ pub(crate) fn decode_requests(batch: &RecordBatch) -> Result<Vec<BareRow>, Table
 
 /// The chunks of a batch of `tokens`.
 pub(crate) fn decode_tokens(batch: &RecordBatch) -> Result<Vec<TokenRow>, TableError> {
-    let blank = ChunkRow { at: RunNanos::ZERO, tokens: 0, counted: false, reasoning: false };
+    // Every field is overwritten or refused, but for those that format 1.0 lacks.
+    let blank =
+        ChunkRow { at: RunNanos::ZERO, tokens: 0, counted: false, reasoning: false, shared: false };
     let mut cells = Cells::new(batch, (0, blank));
     cells.must(token::REQUEST_ID, |to: &mut TokenRow, value| to.0 = value)?;
     cells.must(token::AT, |to, value| to.1.at = value)?;
     cells.must(token::TOKENS, |to, Count(value)| to.1.tokens = value)?;
     cells.must(token::COUNTED, |to, value| to.1.counted = value)?;
     cells.must(token::REASONING, |to, value| to.1.reasoning = value)?;
+    if cells.has(token::SHARED) {
+        cells.must(token::SHARED, |to, value| to.1.shared = value)?;
+    }
     Ok(cells.rows())
 }
 
@@ -100,7 +108,14 @@ pub(crate) fn decode_summary(batch: &RecordBatch) -> Result<Vec<SummaryRow>, Tab
     cells.must(summary::STABLE, |to, value| to.stable = value)?;
     cells.must(summary::DRIFT, |to, value| to.drift_per_s = value)?;
     cells.must(summary::IN_FLIGHT_MEAN, |to, value| to.in_flight_mean = value)?;
+    // Format 1.0 knew no gaps per token: what it called `itl` are gaps between chunks.
+    let gaps_of_chunks = cells.has(&latency_column(CHUNK_GAP, STATISTICS[0]));
     for (latency, quantiles) in LATENCIES.into_iter().zip(QUANTILES_OF) {
+        let quantiles: fn(&mut SummaryRow) -> &mut QuantilesMs = match latency {
+            CHUNK_GAP if !gaps_of_chunks => continue,
+            ITL if !gaps_of_chunks => |row| &mut row.chunk_gap,
+            _ => quantiles,
+        };
         for (statistic, pick) in STATISTICS.into_iter().zip(STATISTIC_OF) {
             cells.may(&latency_column(latency, statistic), |to, value| {
                 *pick(quantiles(to)) = value;
@@ -111,11 +126,12 @@ pub(crate) fn decode_summary(batch: &RecordBatch) -> Result<Vec<SummaryRow>, Tab
 }
 
 /// The latencies of a summary row in the order of [`LATENCIES`].
-const QUANTILES_OF: [fn(&mut SummaryRow) -> &mut QuantilesMs; 6] = [
+const QUANTILES_OF: [fn(&mut SummaryRow) -> &mut QuantilesMs; 7] = [
     |row| &mut row.ttft,
     |row| &mut row.service_ttft,
     |row| &mut row.tpot,
     |row| &mut row.itl,
+    |row| &mut row.chunk_gap,
     |row| &mut row.e2e,
     |row| &mut row.schedule_lag,
 ];

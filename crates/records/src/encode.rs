@@ -73,6 +73,13 @@ pub fn encode_requests(rows: &[RequestRow]) -> RecordBatch {
         .put(request::CACHED_TOKENS, counted(|row| row.cached_tokens))
         .put(request::STAMP_SOURCE, text(|row| Some(stamp_source_text(row.stamp_source))))
         .put(request::CHUNKS, int64s(rows.iter().map(|row| row.chunks.len() as u64)))
+        .put(
+            request::CHUNKS_SHARED,
+            int64s(
+                rows.iter()
+                    .map(|row| row.chunks.iter().filter(|chunk| chunk.shared).count() as u64),
+            ),
+        )
         .batch()
 }
 
@@ -103,6 +110,7 @@ pub fn encode_tokens(rows: &[RequestRow]) -> RecordBatch {
         .put(token::TOKENS, numbers(|chunk| i64::from(chunk.tokens)))
         .put(token::COUNTED, flags(each().map(|chunk| chunk.counted)))
         .put(token::REASONING, flags(each().map(|chunk| chunk.reasoning)))
+        .put(token::SHARED, flags(each().map(|chunk| chunk.shared)))
         .batch()
 }
 
@@ -160,8 +168,8 @@ pub(crate) fn encode_summary(rows: &[SummaryRow]) -> RecordBatch {
 }
 
 /// The latencies of a summary row in the order of [`LATENCIES`].
-fn latencies(row: &SummaryRow) -> [&QuantilesMs; 6] {
-    [&row.ttft, &row.service_ttft, &row.tpot, &row.itl, &row.e2e, &row.schedule_lag]
+fn latencies(row: &SummaryRow) -> [&QuantilesMs; 7] {
+    [&row.ttft, &row.service_ttft, &row.tpot, &row.itl, &row.chunk_gap, &row.e2e, &row.schedule_lag]
 }
 
 /// The statistics of a latency in the order of [`STATISTICS`].
@@ -187,6 +195,7 @@ fn flags(values: impl Iterator<Item = bool>) -> ArrayRef {
 pub(crate) const fn connection_text(connection: ConnectionUse) -> &'static str {
     match connection {
         ConnectionUse::New => "new",
+        ConnectionUse::Prewarmed => "prewarmed",
         ConnectionUse::Reused => "reused",
     }
 }

@@ -92,9 +92,9 @@ macro_rules! codes {
 codes! {
     /// The achieved arrival rate is off the offered one, or arrivals fail the test of their process.
     RateMissed = "rate-missed",
-    /// Requests left late: p99 schedule lag over max(1 ms, 1 % of the median TTFT).
+    /// The client was late: to send, to read, or by its self-test.
     ClientLate = "client-late",
-    /// A worker thread was over 80 % CPU during the window.
+    /// A worker thread used most of its core during the window, or waited for it.
     ClientBusy = "client-busy",
     /// Makespan throughput is off the steady one by over 5 %.
     DrainBias = "drain-bias",
@@ -114,12 +114,14 @@ codes! {
     ConcurrencyCapped = "concurrency-capped",
     /// Over 0.1 % of the requests failed while latency is shown for the survivors.
     ErrorsExcluded = "errors-excluded",
-    /// Chunks carry several tokens: ITL is per chunk.
+    /// Chunks carry several tokens.
     ChunkedTokens = "chunked-tokens",
     /// The usage's token count and the chunks' disagree.
     TokenCount = "token-count",
     /// The first requests were slower than the window's, inside the window.
     ColdStart = "cold-start",
+    /// The system's clocks were set or steered while the point ran.
+    ClockStep = "clock-step",
     /// Planned and true prompt lengths differ.
     PromptLength = "prompt-length",
 }

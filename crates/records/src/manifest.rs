@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use plimsoll_units::RunClock;
 use serde::{Deserialize, Serialize};
 
-use crate::{FormatVersion, StampSource};
+use crate::{FormatVersion, SelfTest, StampSource};
 
 /// The manifest of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,8 +38,14 @@ pub struct Manifest {
     pub points: Vec<String>,
     /// Points of the matrix that were left out, and why.
     pub left_out: Vec<LeftOut>,
-    /// Where the stamps of responses come from.
+    /// Where the stamps of responses come from: the best source in effect.
     pub stamps: StampSource,
+    /// Why a better source of stamps was not in effect, where one was wished for.
+    #[serde(default)]
+    pub stamps_remark: Option<String>,
+    /// The client's own error on this machine, before the first point and after the last.
+    #[serde(default)]
+    pub self_tests: Vec<SelfTest>,
     /// Remarks of the run about itself (calibration, fallbacks), in order.
     pub remarks: Vec<String>,
 }
@@ -82,6 +88,13 @@ pub struct Machine {
     pub os: String,
     /// Kernel version.
     pub kernel: String,
+    /// Files that the process may have open at once, after the run raised the limit as far as it
+    /// may; `None` where the system does not say.
+    #[serde(default)]
+    pub open_files: Option<u64>,
+    /// Local ports for outgoing connections; `None` where the system does not say.
+    #[serde(default)]
+    pub local_ports: Option<u64>,
 }
 
 /// The server that was measured.

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use plimsoll_units::{RunNanos, Span};
 use serde::{Deserialize, Serialize};
 
+use crate::instrument::{ClockRecord, StampsRecord, WorkerRecord};
+
 /// One point of a run: one load on one server setting.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PointFile {
@@ -24,6 +26,12 @@ pub struct PointFile {
     pub ended: PointEnd,
     /// Each worker thread of the client.
     pub workers: Vec<WorkerRecord>,
+    /// How the client stamped, and what that says of its own delay.
+    #[serde(default)]
+    pub stamps: StampsRecord,
+    /// What the system's clocks did meanwhile.
+    #[serde(default)]
+    pub clock: ClockRecord,
     /// What the server's own counters said over the measure window, where it has them.
     pub server: ServerCounters,
     /// What the workload meant to ask for.
@@ -96,20 +104,6 @@ pub enum PointEnd {
     Interrupted,
     /// The target stopped answering.
     TargetLost,
-}
-
-/// One worker thread of the client over the measure window.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct WorkerRecord {
-    /// Its number, from 0.
-    pub worker: u32,
-    /// CPU time of the thread over the measure window / its length; 0 to 1. `None` where the system
-    /// does not say.
-    pub cpu_share: Option<f64>,
-    /// Rows that had to wait because the writer's queue was full. They are in the file all the same.
-    pub rows_deferred: u64,
-    /// Requests whose body was not encoded ahead of time.
-    pub bodies_late: u64,
 }
 
 /// Differences of the server's own counters over the measure window; `None` where it has none.

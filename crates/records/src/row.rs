@@ -31,7 +31,8 @@ pub struct RequestRow {
     pub connected: Option<RunNanos>,
     /// Whether that connection was new or kept; `None` when there was none.
     pub connection: Option<ConnectionUse>,
-    /// When the last byte of the request had been handed to the kernel.
+    /// When the last byte of the request was handed to the kernel: the clock right before the write that
+    /// took it, or with packet stamps when the segment that carried it left.
     pub sent: Option<RunNanos>,
     /// First byte of the response, of any kind.
     pub first_byte: Option<RunNanos>,
@@ -69,7 +70,8 @@ pub struct RequestRow {
     pub output_tokens: Option<u32>,
     /// Prompt tokens that the server took from its prefix cache, by its usage.
     pub cached_tokens: Option<u32>,
-    /// Where the stamps of the response come from.
+    /// Where the stamps of the response come from: the poorest source among them. (`sent` comes from
+    /// the same source with packet stamps only.)
     pub stamp_source: StampSource,
     /// The chunks that carried tokens, in order of arrival.
     pub chunks: Vec<ChunkRow>,
@@ -144,7 +146,7 @@ impl RequestRow {
 /// One chunk of a response that carried tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChunkRow {
-    /// When its last byte arrived.
+    /// When its last byte arrived: it, and all bytes before it.
     pub at: RunNanos,
     /// How many tokens it carried. At least 1.
     pub tokens: u32,
@@ -153,27 +155,35 @@ pub struct ChunkRow {
     pub counted: bool,
     /// Whether the tokens are reasoning.
     pub reasoning: bool,
+    /// Whether another chunk of the response has the same stamp. They were sent together, or (with
+    /// user and socket stamps) came one after the other and waited to be read: then the last of them
+    /// arrived at `at` and the others some time before.
+    pub shared: bool,
 }
 
 /// Whether a request travelled on a new connection or a kept one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ConnectionUse {
-    /// Opened for this request.
+    /// Opened for this request, after it was due.
     New,
+    /// Opened ahead of any request, and this is its first.
+    Prewarmed,
     /// Kept from an earlier one.
     Reused,
 }
 
-/// Where the stamps of a response come from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// Where the stamps of a response come from, the poorest first.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum StampSource {
     /// The run clock, read right after the read that brought the bytes.
     #[default]
     User,
-    /// The kernel's receive time of the bytes (socket time stamps).
+    /// The kernel's receive time of the bytes of a read (socket time stamps).
     Socket,
     /// The arrival time of each segment (packet capture).
     Packet,

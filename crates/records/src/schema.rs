@@ -22,8 +22,14 @@ pub(crate) const REQUESTS_STREAM: &str = "requests.arrows";
 pub(crate) const TOKENS_STREAM: &str = "tokens.arrows";
 
 /// The latencies of the summary; each has one column a statistic of [`STATISTICS`].
-pub(crate) const LATENCIES: [&str; 6] =
-    ["ttft", "service_ttft", "tpot", "itl", "e2e", "schedule_lag"];
+pub(crate) const LATENCIES: [&str; 7] =
+    ["ttft", "service_ttft", "tpot", ITL, CHUNK_GAP, "e2e", "schedule_lag"];
+
+/// The latency of the summary that is the gap between tokens.
+pub(crate) const ITL: &str = "itl";
+
+/// The latency of the summary that is the gap between chunks, which format 1.0 called [`ITL`].
+pub(crate) const CHUNK_GAP: &str = "chunk_gap";
 
 /// The statistics of a latency of the summary.
 pub(crate) const STATISTICS: [&str; 4] = ["mean", "p50", "p90", "p99"];
@@ -78,6 +84,12 @@ impl Table {
         let metadata = HashMap::from([(FORMAT_KEY.to_owned(), FormatVersion::CURRENT.to_string())]);
         Arc::new(Schema::new_with_metadata(fields, metadata))
     }
+}
+
+/// Whether the values of a column are best written as their differences: stamps, and numbers that
+/// count up.
+pub(crate) fn is_delta_coded(field: &Field) -> bool {
+    field.name().ends_with("_ns") || [request::ID, token::CHUNK].contains(&field.name().as_str())
 }
 
 /// Whether a table with this schema can be read, by the format version in its metadata.
@@ -140,6 +152,7 @@ columns! {
         CACHED_TOKENS = "cached_tokens": Int64 optional,
         STAMP_SOURCE = "stamp_source": Utf8,
         CHUNKS = "chunks": Int64,
+        CHUNKS_SHARED = "chunks_shared": Int64,
     }
 }
 
@@ -152,6 +165,7 @@ columns! {
         TOKENS = "tokens": Int64,
         COUNTED = "counted": Boolean,
         REASONING = "reasoning": Boolean,
+        SHARED = "shared": Boolean,
     }
 }
 

@@ -117,8 +117,13 @@ mod tests {
         let length = || std::fs::metadata(&path).unwrap().len();
         let mut stream = StreamFile::create(path.clone(), table).unwrap();
         let mut lengths = vec![length()];
-        let chunk =
-            ChunkRow { at: RunNanos::from_nanos(9), tokens: 1, counted: true, reasoning: false };
+        let chunk = ChunkRow {
+            at: RunNanos::from_nanos(9),
+            tokens: 1,
+            counted: true,
+            reasoning: false,
+            shared: false,
+        };
         for rows in [3, 1, 2] {
             let row = RequestRow {
                 error: Some("é".to_owned()),

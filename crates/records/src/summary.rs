@@ -56,8 +56,11 @@ pub struct SummaryRow {
     pub service_ttft: QuantilesMs,
     /// Time per output token after the first.
     pub tpot: QuantilesMs,
-    /// Gap between output chunks.
+    /// Gap between output tokens, where the server counted the tokens of every chunk: the gap before a
+    /// chunk / its tokens, once a token.
     pub itl: QuantilesMs,
+    /// Gap between successive chunks of a response, whatever they carried.
+    pub chunk_gap: QuantilesMs,
     /// Done - intended.
     pub e2e: QuantilesMs,
     /// Sent - intended.

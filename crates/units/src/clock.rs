@@ -3,7 +3,8 @@
 //! On Linux the monotonic side is `CLOCK_MONOTONIC`, the same clock that absolute timers
 //! (`timerfd`, `clock_nanosleep`) take their deadlines from: [`RunClock::monotonic`] turns a stamp
 //! into such a deadline without a second reading. The wall side is read once, between two
-//! monotonic readings, and serves only to show stamps as dates.
+//! monotonic readings, and serves only to show stamps as dates; [`Wall`](crate::Wall) turns the
+//! kernel's wall-clock stamps into stamps of the run.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -53,6 +54,11 @@ impl RunClock {
         self.wall_anchor() + Duration::from_nanos(stamp.as_nanos())
     }
 
+    /// `CLOCK_MONOTONIC` at the origin, ns.
+    pub(crate) const fn origin_monotonic_ns(&self) -> u64 {
+        self.origin_monotonic_ns
+    }
+
     /// `stamp` as a reading of the system's monotonic clock, for absolute timers.
     #[must_use]
     pub fn monotonic(&self, stamp: RunNanos) -> Duration {
@@ -93,8 +99,8 @@ impl Clock for ManualClock {
 }
 
 /// A system clock in nanoseconds.
-fn read(clock: ClockId) -> u64 {
-    let time = clock_gettime(clock).expect("both clocks exist on every supported system");
+pub(crate) fn read(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock).expect("these clocks exist on every supported system");
     let seconds = u64::try_from(time.tv_sec()).unwrap_or(0);
     // tv_nsec is below 10^9 by the call's contract.
     seconds * 1_000_000_000 + u64::try_from(time.tv_nsec()).unwrap_or(0)

@@ -2,10 +2,11 @@
 //!
 //! In order of use: [`RunClock`] is made once when a run begins; every stamp of the run is a
 //! [`RunNanos`], nanoseconds since that clock's origin; [`Span`], [`Rate`] and [`Tokens`] are the
-//! quantities of configuration, with the text forms a person writes (`"30s"`, `"12.5/s"`).
+//! quantities of configuration, with the text forms a person writes (`"30s"`, `"12.5/s"`). [`Wall`]
+//! turns the kernel's wall-clock stamps into stamps of the run; [`Lags`] holds how late things were.
 //!
 //! Units: stamps are `u64` nanoseconds, rates are per second, lengths are tokens. Wall-clock time
-//! appears once, as the anchor that lets a stamp be shown as a date; it never enters arithmetic.
+//! appears where a stamp is shown as a date, and where the kernel's own stamps come in.
 //!
 //! What this crate refuses to do: sleep, schedule, or format anything for a report.
 //!
@@ -23,14 +24,18 @@
 //! # Ok::<(), plimsoll_units::ParseQuantityError>(())
 //! ```
 
+mod anchor;
 mod clock;
+mod lags;
 mod rate;
 mod span;
 mod stamp;
 mod text;
 mod tokens;
 
+pub use anchor::{Step, Wall, WallAnchor};
 pub use clock::{Clock, ManualClock, RunClock};
+pub use lags::Lags;
 pub use rate::Rate;
 pub use span::Span;
 pub use stamp::RunNanos;

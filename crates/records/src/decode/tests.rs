@@ -19,8 +19,15 @@ fn stamp() -> impl Strategy<Value = RunNanos> {
 }
 
 fn chunk() -> impl Strategy<Value = ChunkRow> {
-    (stamp(), any::<u32>(), any::<bool>(), any::<bool>())
-        .prop_map(|(at, tokens, counted, reasoning)| ChunkRow { at, tokens, counted, reasoning })
+    (stamp(), any::<u32>(), any::<[bool; 3]>()).prop_map(
+        |(at, tokens, [counted, reasoning, shared])| ChunkRow {
+            at,
+            tokens,
+            counted,
+            reasoning,
+            shared,
+        },
+    )
 }
 
 prop_compose! {
@@ -32,7 +39,9 @@ prop_compose! {
             (of(stamp()), of(stamp()), of(stamp()), of(stamp())),
         (first_reasoning, first_answer, last_token, usage) in
             (of(stamp()), of(stamp()), of(stamp()), of(stamp())),
-        connection in of(prop_oneof![Just(ConnectionUse::New), Just(ConnectionUse::Reused)]),
+        connection in of(prop_oneof![
+            Just(ConnectionUse::New), Just(ConnectionUse::Prewarmed), Just(ConnectionUse::Reused)
+        ]),
         (resent, http_status) in any::<(bool, Option<u16>)>(),
         outcome in prop::sample::select(&Outcome::ALL[..]),
         (error, finish_reason) in (of("\\PC{0,40}"), of("\\PC{0,8}")),
@@ -70,14 +79,15 @@ prop_compose! {
         [makespan_throughput_per_s, goodput_per_s, goodput_share] in
             prop::array::uniform3(of(0.0..1e9)),
         stable in any::<bool>(),
-        [ttft, service_ttft, tpot, itl, e2e, schedule_lag] in prop::array::uniform6(quantiles()),
+        [ttft, service_ttft, tpot, itl, chunk_gap, e2e, schedule_lag] in
+            prop::array::uniform7(quantiles()),
     ) -> SummaryRow {
         SummaryRow {
             point, group, repetition, rate_per_s, concurrency, achieved_rate_per_s, window_s, due,
             ok, failed, aborted, resent, throughput_per_s, throughput_low_per_s,
             throughput_high_per_s, output_tokens_per_s, input_tokens_per_s, makespan_throughput_per_s, goodput_per_s,
-            goodput_share, stable, drift_per_s, in_flight_mean, ttft, service_ttft, tpot, itl, e2e,
-            schedule_lag,
+            goodput_share, stable, drift_per_s, in_flight_mean, ttft, service_ttft, tpot, itl,
+            chunk_gap, e2e, schedule_lag,
         }
     }
 }
@@ -97,7 +107,22 @@ proptest! {
         prop_assert!(tokens.into_iter().eq(chunks));
     }
 
-    /// The same for the summary.
+    /// `chunks_shared` is the number of the request's chunks that are marked as shared.
+    #[test]
+    fn shared_chunks_are_counted(rows in vec(row(), 0..8)) {
+        let batch = encode_requests(&rows);
+        let column = batch.column_by_name("chunks_shared").unwrap();
+        let column: &Int64Array = column.as_any().downcast_ref().unwrap();
+        for (row, found) in rows.iter().zip(column.values()) {
+            let mut expected = 0;
+            for chunk in &row.chunks {
+                expected += i64::from(chunk.shared);
+            }
+            prop_assert_eq!(*found, expected);
+        }
+    }
+
+    /// Encoding and decoding changes no field of the summary.
     #[test]
     fn summaries_round_trip(rows in vec(summary_row(), 0..8)) {
         prop_assert_eq!(decode_summary(&encode_summary(&rows)).unwrap(), rows);
@@ -127,7 +152,7 @@ fn what_no_row_can_hold_is_refused_with_its_place() {
         ("done_ns", nothing, "`done_ns` has no value in row 0"),
         ("output_tokens", number(1 << 32), "allowed is 0 to 4294967295"),
         ("outcome", text("fine"), "`outcome` holds `fine` in row 0; allowed is ok, http-status"),
-        ("connection", text("old"), "allowed is new, reused"),
+        ("connection", text("old"), "allowed is new, prewarmed, reused"),
         ("stamp_source", text("guess"), "allowed is user, socket, packet"),
         ("id", text("7"), "`id` is of type Utf8, not UInt64"),
     ] {
@@ -150,6 +175,46 @@ fn a_missing_column_is_named_and_one_more_is_ignored() {
     columns.insert(0, Arc::new(StringArray::from(vec!["new"])));
     let wider = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap();
     assert_eq!(decode_requests(&wider).unwrap()[0].row, RequestRow::default());
+}
+
+/// The batch without the columns whose names `gone` picks.
+fn without(batch: &RecordBatch, gone: impl Fn(&str) -> bool) -> RecordBatch {
+    let schema = batch.schema();
+    let keep: Vec<_> =
+        (0..batch.num_columns()).filter(|place| !gone(schema.field(*place).name())).collect();
+    batch.project(&keep).unwrap()
+}
+
+#[test]
+fn tables_of_format_1_0_lack_columns_and_read_all_the_same() {
+    let chunk = ChunkRow {
+        at: RunNanos::from_nanos(3),
+        tokens: 2,
+        counted: true,
+        reasoning: true,
+        shared: true,
+    };
+    let row = RequestRow { chunks: vec![chunk], ..RequestRow::default() };
+    let requests =
+        without(&encode_requests(std::slice::from_ref(&row)), |name| name == "chunks_shared");
+    assert_eq!(decode_requests(&requests).unwrap()[0].chunks, 1);
+    let tokens = without(&encode_tokens(&[row]), |name| name == "shared");
+    assert_eq!(decode_tokens(&tokens).unwrap(), [(0, ChunkRow { shared: false, ..chunk })]);
+}
+
+#[test]
+fn what_format_1_0_called_itl_is_read_as_chunk_gap() {
+    let gaps = QuantilesMs { mean: Some(11.0), p50: Some(10.0), p90: None, p99: None };
+    let row = SummaryRow { itl: gaps, ..SummaryRow::default() };
+    let batch = encode_summary(std::slice::from_ref(&row));
+    let old = without(&batch, |name| name.starts_with("chunk_gap_"));
+    let expected = SummaryRow { chunk_gap: gaps, itl: QuantilesMs::default(), ..row };
+    assert_eq!(decode_summary(&old).unwrap(), [expected]);
+
+    // A table of 1.1 that lost one of the columns is no table of 1.0.
+    let broken = without(&batch, |name| name == "chunk_gap_p90_ms");
+    let error = decode_summary(&broken).unwrap_err().to_string();
+    assert_eq!(error, "column `chunk_gap_p90_ms` is missing");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use arrow::datatypes::DataType;
-use plimsoll_records::{FormatVersion, Outcome, Table};
+use plimsoll_records::{ErrorRecord, FormatVersion, LagRecord, Outcome, Table};
 use serde_json::Value;
 
 use crate::sample;
@@ -16,7 +16,7 @@ fn doc() -> String {
 /// The rows of the first table under the heading `## title`, cell by cell.
 fn table(title: &str) -> Vec<Vec<String>> {
     let doc = doc();
-    let heading = format!("\n## {title}\n");
+    let heading = format!("## {title}\n");
     let (_, section) = doc.split_once(&heading).unwrap_or_else(|| panic!("no heading {title}"));
     section
         .lines()
@@ -64,10 +64,31 @@ fn the_version_is_the_current_one() {
     assert!(doc().contains(&format!("Format version: {}\n", FormatVersion::CURRENT)));
 }
 
-/// The keys of `value` as the document writes them: `a.b`, `a[].b`; `free` ones are not entered,
-/// for their keys are data.
+/// The keys of a lag and of an error, which have a table of their own.
+fn keys_of_lags() -> [BTreeSet<String>; 2] {
+    [serde_json::to_value(LagRecord::default()), serde_json::to_value(ErrorRecord::default())].map(
+        |value| {
+            let value = value.unwrap();
+            value.as_object().unwrap().keys().cloned().collect()
+        },
+    )
+}
+
+#[test]
+fn lags_and_errors_have_the_keys_of_the_code() {
+    let written: BTreeSet<_> =
+        table("Lags and errors").into_iter().map(|cells| cells[0].clone()).collect();
+    assert_eq!(keys_of_lags(), [written.clone(), written]);
+}
+
+/// The keys of `value` as the document writes them: `a.b`, `a[].b`, `a.*` for a lag; `free` ones are
+/// not entered, for their keys are data.
 fn keys(value: &Value, at: &str, free: &[&str], keys_found: &mut BTreeSet<String>) {
+    let [lag, _] = &keys_of_lags();
     match value {
+        Value::Object(object) if object.keys().cloned().collect::<BTreeSet<_>>() == *lag => {
+            keys_found.insert(format!("{at}.*"));
+        }
         Value::Object(object) if !free.contains(&at) => {
             for (key, value) in object {
                 let at = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };

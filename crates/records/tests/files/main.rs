@@ -7,5 +7,8 @@ mod cuts;
 mod folder;
 mod golden;
 mod killed;
+mod memory;
 mod sample;
+mod sizes;
+mod traffic;
 mod versions;

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use plimsoll_records::{
-    ChunkRow, ConnectionUse, Finding, FindingCode, FormatVersion, LeftOut, Machine, Manifest,
-    OfferedLoad, Outcome, Phases, PointDir, PointEnd, PointFile, PointWriter, QuantilesMs,
-    RequestRow, RunStatus, ServerCounters, Severity, StampSource, SummaryRow, TargetRecord, Tool,
+    ChunkRow, ClockRecord, ConnectionUse, ErrorRecord, Finding, FindingCode, FormatVersion,
+    LagRecord, LeftOut, Machine, Manifest, OfferedLoad, Outcome, Phases, PointDir, PointEnd,
+    PointFile, PointWriter, QuantilesMs, RequestRow, RunStatus, SelfTest, SelfTestTime,
+    ServerCounters, Severity, StampSource, StampsRecord, SummaryRow, TargetRecord, Tool,
     WorkerRecord, WorkloadRecord, WrittenPoint,
 };
 use plimsoll_units::RunNanos;
@@ -21,6 +22,7 @@ pub(crate) fn row(id: u64) -> RequestRow {
             tokens: 1,
             counted: true,
             reasoning: place == 0,
+            shared: false,
         })
         .collect();
     RequestRow {
@@ -82,6 +84,21 @@ pub(crate) fn refused(id: u64) -> RequestRow {
     }
 }
 
+/// A request on a connection opened ahead, whose client woke late: two chunks share their stamp.
+pub(crate) fn shared(id: u64) -> RequestRow {
+    let mut row = row(5 * id + 3);
+    row.chunks[1].at = row.chunks[2].at;
+    row.chunks[1].shared = true;
+    row.chunks[2].shared = true;
+    RequestRow {
+        id,
+        connection: Some(ConnectionUse::Prewarmed),
+        first_answer: row.last_token,
+        stamp_source: StampSource::Socket,
+        ..row
+    }
+}
+
 /// Writes `rows` into `point`, to the end.
 pub(crate) fn write(point: &PointDir, rows: impl IntoIterator<Item = RequestRow>) -> WrittenPoint {
     let writer = PointWriter::create(point, |_| {}).unwrap();
@@ -93,9 +110,13 @@ pub(crate) fn write(point: &PointDir, rows: impl IntoIterator<Item = RequestRow>
     writer.finish().unwrap()
 }
 
+fn lag(count: u64) -> LagRecord {
+    LagRecord { count, mean_ms: 0.0625, p50_ms: 0.03125, p99_ms: 0.5, max_ms: 0.75 }
+}
+
 pub(crate) fn manifest() -> Manifest {
     Manifest {
-        format: FormatVersion { major: 1, minor: 0 },
+        format: FormatVersion { major: 1, minor: 1 },
         tool: Tool {
             name: "saturation".to_owned(),
             version: "0.1.0".to_owned(),
@@ -119,6 +140,8 @@ pub(crate) fn manifest() -> Manifest {
             memory_bytes: 8 << 30,
             os: "Debian 12".to_owned(),
             kernel: "6.1".to_owned(),
+            open_files: Some(65_536),
+            local_ports: Some(28_232),
         },
         target: TargetRecord {
             launch: "sim".to_owned(),
@@ -131,7 +154,25 @@ pub(crate) fn manifest() -> Manifest {
         },
         points: vec!["rate-10".to_owned()],
         left_out: vec![LeftOut { point: "gpus=8".to_owned(), reason: "4 GPUs".to_owned() }],
-        stamps: StampSource::User,
+        stamps: StampSource::Socket,
+        stamps_remark: Some("packet stamps need CAP_NET_RAW".to_owned()),
+        self_tests: vec![SelfTest {
+            when: SelfTestTime::Before,
+            rate_per_s: 10.0,
+            streams: 1.5,
+            requests: 20,
+            lost: 0,
+            stamps: StampSource::Socket,
+            ttft_error: ErrorRecord {
+                count: 20,
+                mean_ms: -0.0625,
+                p50_ms: -0.03125,
+                p99_ms: 0.25,
+                max_ms: 0.25,
+            },
+            tpot_error: ErrorRecord { count: 20, ..ErrorRecord::default() },
+            schedule_lag: lag(20),
+        }],
         remarks: vec!["prompts calibrated with 3 requests".to_owned()],
     }
 }
@@ -160,9 +201,21 @@ pub(crate) fn point_file() -> PointFile {
         workers: vec![WorkerRecord {
             worker: 0,
             cpu_share: Some(0.125),
+            run_queue_share: Some(0.0625),
             rows_deferred: 0,
             bodies_late: 0,
+            wake_up: lag(10),
+            connections_opened: 4,
         }],
+        stamps: StampsRecord {
+            source: StampSource::Packet,
+            read_delay: lag(40),
+            socket_fallbacks: 1,
+            packet_fallbacks: 2,
+            packets: Some(80),
+            packets_dropped: Some(3),
+        },
+        clock: ClockRecord { steps: 1, stepped_ms: 2.5, slew_ppm: Some(-0.5) },
         server: ServerCounters {
             prefix_cache_queries_tokens: Some(5120.0),
             prefix_cache_hits_tokens: Some(0.0),
@@ -222,6 +275,7 @@ pub(crate) fn summary() -> Vec<SummaryRow> {
         service_ttft: of(61.0, 59.5, 74.5, None),
         tpot: of(11.0, 10.5, 12.0, Some(14.0)),
         itl: of(11.0, 10.5, 12.5, Some(20.0)),
+        chunk_gap: of(11.5, 11.0, 12.75, Some(21.0)),
         e2e: of(1400.0, 1390.0, 1500.0, None),
         schedule_lag: of(0.0625, 0.0625, 0.125, None),
     }]
