@@ -5,7 +5,8 @@
 //! no allocation. Unknown fields, missing ones and `null` in any place are accepted.
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 use crate::problem::Words;
 
@@ -171,40 +172,18 @@ enum Text {
 }
 
 impl<'de> Deserialize<'de> for Text {
+    /// Looks at the raw JSON: a text with escapes is not unescaped, which would take a buffer.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Look;
-        impl<'de> Visitor<'de> for Look {
-            type Value = Text;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a text, an array, an object or null")
-            }
-
-            fn visit_unit<E>(self) -> Result<Text, E> {
-                Ok(Text::Absent)
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Text, E> {
-                Ok(if text.is_empty() { Text::Empty } else { Text::Some })
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Text, A::Error> {
-                let mut found = Text::Empty;
-                while seq.next_element::<IgnoredAny>()?.is_some() {
-                    found = Text::Some;
-                }
-                Ok(found)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Text, A::Error> {
-                let mut found = Text::Empty;
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
-                    found = Text::Some;
-                }
-                Ok(found)
-            }
+        let raw = <&RawValue>::deserialize(deserializer)?.get();
+        match raw.as_bytes() {
+            b"null" => Ok(Self::Absent),
+            [b'"', b'"'] => Ok(Self::Empty),
+            [b'[' | b'{', inside @ .., _] if inside.trim_ascii().is_empty() => Ok(Self::Empty),
+            [b'"' | b'[' | b'{', ..] => Ok(Self::Some),
+            _ => Err(D::Error::custom(format_args!(
+                "`{raw}` where a text, an array, an object or null belongs"
+            ))),
         }
-        deserializer.deserialize_any(Look)
     }
 }
 
@@ -291,6 +270,9 @@ mod tests {
     fn broken_json_and_broken_text_are_errors() {
         for bytes in [
             &b"{\"choices\":[{\"delta\":{\"content\":\"\xff\"}}]}"[..],
+            b"{\"choices\":[{\"delta\":{\"content\":\"\\x\"}}]}",
+            b"{\"choices\":[{\"delta\":{\"content\":true}}]}",
+            b"{\"choices\":[{\"delta\":{\"content\":7}}]}",
             b"{\"choices\":[{]}",
             b"{\"choices\":7}",
             b"hello",

@@ -10,18 +10,21 @@ use hyper::header::{
     USER_AGENT,
 };
 use plimsoll_records::{ConnectionUse, Outcome, RequestRow, StampSource};
-use plimsoll_units::Clock;
 use thiserror::Error;
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 
-use crate::connect::Connector;
+use crate::connect::{ConnectError, Connector};
 use crate::exchange::{Ending, exchange};
+use crate::gauge::Gauge;
 use crate::link::{Head, Link};
+use crate::measured::{Marks, Trail};
 use crate::pool::Pool;
+use crate::position::{Moment, Read};
 use crate::problem::{chain, clip};
 use crate::timeline::Timeline;
 use crate::watch::Watch;
-use crate::{Abort, ClientConfig, Due, Request, Timeouts, TlsError};
+use crate::{Abort, ClientConfig, ClientReport, Due, Measured, Request, Timeouts, TlsError};
 
 /// Why no client could be made from a configuration.
 #[derive(Debug, Error)]
@@ -41,10 +44,12 @@ pub enum ClientError {
 /// Sends requests from one thread and returns the row of each.
 pub struct Client {
     config: ClientConfig,
-    clock: Rc<dyn Clock>,
+    gauge: Rc<Gauge>,
     connector: Connector,
     head: Head,
     pool: RefCell<Pool<TcpStream>>,
+    /// Told when a connection is taken out of the pool.
+    needed: Notify,
 }
 
 impl Client {
@@ -54,12 +59,13 @@ impl Client {
     /// [`ClientError`] when TLS cannot be set up for the endpoint, or when the API key cannot be
     /// carried by a header.
     pub fn new(config: ClientConfig) -> Result<Self, ClientError> {
-        let clock: Rc<dyn Clock> = Rc::new(config.clock);
+        let gauge = Gauge::new(config.clock, config.stamps > StampSource::User);
         Ok(Self {
-            connector: Connector::new(&config, Rc::clone(&clock))?,
+            connector: Connector::new(&config, Rc::clone(&gauge))?,
             head: head(&config)?,
             pool: RefCell::new(Pool::new(config.max_idle_connections)),
-            clock,
+            needed: Notify::new(),
+            gauge,
             config,
         })
     }
@@ -82,22 +88,66 @@ impl Client {
         self.pool.borrow().len()
     }
 
+    /// What the client knows of its own error so far.
+    #[must_use]
+    pub fn report(&self) -> ClientReport {
+        self.gauge.report()
+    }
+
+    /// Looks the server's name up, if that has not been done.
+    pub(crate) async fn resolve(&self) -> Result<(), ConnectError> {
+        self.connector.resolve().await
+    }
+
+    /// A new connection, within the limit of time.
+    pub(crate) async fn open(&self) -> Result<Link<TcpStream>, ConnectError> {
+        let limit = self.config.timeouts.connect;
+        tokio::time::timeout(limit, self.connector.open()).await.unwrap_or(Err(ConnectError::Late))
+    }
+
+    pub(crate) fn add_idle(&self, link: Link<TcpStream>) {
+        self.pool.borrow_mut().put(link);
+    }
+
+    /// Completes when a connection has been taken from the idle ones.
+    pub(crate) async fn connection_taken(&self) {
+        self.needed.notified().await;
+    }
+
+    /// Drops the idle connections that the server has closed.
+    pub(crate) fn sweep(&self) {
+        self.pool.borrow_mut().sweep();
+    }
+
     /// Sends `request` and follows it to its end, which is the row, whatever it is.
     ///
     /// Must run on a tokio runtime with I/O and time. Dropping the future closes the connection.
     pub async fn send(&self, due: Due, request: Request) -> RequestRow {
+        self.measure(due, request).await.settle()
+    }
+
+    /// Like [`send`](Self::send), but leaves the times of the response to be looked up: by
+    /// [`Measured::settle`], or better by a [`Capture`](crate::Capture).
+    pub async fn measure(&self, due: Due, request: Request) -> Measured {
         let mut row = blank(due, &request);
         let meter = self.config.meter.clone();
         let mut timeline = Timeline::new(request.output_tokens_planned, meter);
         let abort = self.config.abort.clone();
-        let mut watch = Watch::new(Rc::clone(&self.clock), abort, self.config.timeouts);
-        let ending = self.follow(&request, &mut row, &mut timeline, &mut watch).await;
-        timeline.fill(&mut row);
+        let mut watch = Watch::new(Rc::clone(self.gauge.clock()), abort, self.config.timeouts);
+        let mut trail = Trail { source: self.source(), ..Trail::default() };
+        let mut first_byte = None;
+        let steps = self.gauge.steps();
+        let (ending, link) = self.follow(&request, &mut row, &mut timeline, &mut watch).await;
+        if let Some(mut link) = link {
+            first_byte = link.stamps.first_byte();
+            self.leave_trail(&mut link, &row, steps, &mut trail);
+            self.keep(link, &ending);
+        }
+        let marks = Marks { first_byte, ..timeline.fill(&mut row) };
         row.outcome = ending.outcome;
         row.http_status = ending.status;
         row.error = ending.error.map(|text| self.presentable(text));
-        row.done = ending.done;
-        row
+        Measured { row, marks, done: ending.done, trail }
     }
 
     /// The request on a kept connection or a new one, and once more if the kept one was stale.
@@ -107,34 +157,36 @@ impl Client {
         row: &mut RequestRow,
         timeline: &mut Timeline,
         watch: &mut Watch,
-    ) -> Ending {
+    ) -> (Ending, Option<Link<TcpStream>>) {
+        let now = || Moment::Clock(self.gauge.now());
         if self.config.abort.is_raised() {
-            return Ending::new(Outcome::Aborted, None, self.clock.now());
+            return (Ending::new(Outcome::Aborted, None, now()), None);
         }
         if let Some(mut link) = self.kept() {
-            row.connection = Some(ConnectionUse::Reused);
-            row.connected = Some(self.clock.now());
+            let fresh = std::mem::take(&mut link.fresh);
+            let used = if fresh { ConnectionUse::Prewarmed } else { ConnectionUse::Reused };
+            row.connection = Some(used);
+            row.connected = Some(self.gauge.now());
             let ending = self.attempt(&mut link, request, row, timeline, watch).await;
             if !ending.unanswered {
-                self.keep(link, &ending);
-                return ending;
+                return (ending, Some(link));
             }
         }
         watch.connecting();
         let mut link = match watch.guard(self.connector.open()).await {
             Ok(Ok(link)) => link,
             Ok(Err(error)) => {
-                return Ending::new(Outcome::Refused, chain(&error), self.clock.now());
+                return (Ending::new(Outcome::Refused, chain(&error), now()), None);
             }
-            Err(cut) => return Ending::cut(cut, watch, self.clock.now()),
+            Err(cut) => return (Ending::cut(cut, watch, now()), None),
         };
+        link.fresh = false;
         // If a kept connection was tried before, the row keeps what belongs to the first sending.
         row.resent = row.connection.is_some();
         row.connection.get_or_insert(ConnectionUse::New);
-        row.connected.get_or_insert(self.clock.now());
+        row.connected.get_or_insert(self.gauge.now());
         let ending = self.attempt(&mut link, request, row, timeline, watch).await;
-        self.keep(link, &ending);
-        ending
+        (ending, Some(link))
     }
 
     /// One sending. Stamps of an earlier one stay.
@@ -147,17 +199,47 @@ impl Client {
         watch: &mut Watch,
     ) -> Ending {
         let ending = exchange(link, &self.head, request.body.clone(), timeline, watch).await;
-        row.sent = row.sent.or(link.stamps.sent());
-        row.first_byte = link.stamps.first_byte();
+        row.sent = row.sent.or(link.stamps.sent().map(|(at, _)| at));
         ending
     }
 
-    fn kept(&self) -> Option<Link<TcpStream>> {
-        self.pool.borrow_mut().take()
+    /// Takes what the connection noted of the exchange that is over.
+    fn leave_trail(
+        &self,
+        link: &mut Link<TcpStream>,
+        row: &RequestRow,
+        steps: u32,
+        trail: &mut Trail,
+    ) {
+        (trail.local, trail.remote) = (link.ends.local, link.ends.remote);
+        trail.opened = link.ends.begun;
+        let sent_end = link.stamps.sent().map(|(_, end)| end);
+        trail.sent_end = sent_end.filter(|_| !row.resent);
+        trail.reads = link.stamps.take_reads();
+        // The kernel's time of a read is that of its last segment, which is not the last to arrive
+        // when segments came out of order: then the clock after the read is the only safe bound. So it
+        // is when the wall clock was set meanwhile.
+        let set = self.gauge.steps() != steps;
+        if self.gauge.asks_kernel() && (!link.came_in_order() || set) {
+            self.gauge.fell_back(trail.reads.len() as u64);
+            trail.reads.iter_mut().for_each(Read::forget_kernel);
+        }
     }
 
-    fn keep(&self, link: Link<TcpStream>, ending: &Ending) {
+    /// Where the stamps of the client's own rows come from at best.
+    fn source(&self) -> StampSource {
+        if self.gauge.asks_kernel() { StampSource::Socket } else { StampSource::User }
+    }
+
+    fn kept(&self) -> Option<Link<TcpStream>> {
+        let link = self.pool.borrow_mut().take();
+        self.needed.notify_one();
+        link
+    }
+
+    fn keep(&self, mut link: Link<TcpStream>, ending: &Ending) {
         if ending.whole && link.is_idle() {
+            link.rest();
             self.pool.borrow_mut().put(link);
         }
     }
@@ -211,7 +293,6 @@ pub(crate) fn blank(due: Due, request: &Request) -> RequestRow {
         dequeued: due.dequeued,
         prompt_tokens_planned: request.prompt_tokens_planned,
         output_tokens_planned: request.output_tokens_planned,
-        stamp_source: StampSource::User,
         ..RequestRow::default()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use plimsoll_records::StampSource;
 use plimsoll_units::RunClock;
 
 use crate::{Abort, Api, Endpoint, Meter, Secret, TlsRoots};
@@ -21,6 +22,10 @@ pub struct ClientConfig {
     pub api_key: Option<Secret>,
     /// When to give up. See [`Timeouts`].
     pub timeouts: Timeouts,
+    /// The best stamps to ask for: [`StampSource::User`] takes the clock after each read, anything
+    /// better the kernel's receive time. (Stamps by packet come from a
+    /// [`Capture`](crate::Capture), which falls back on these.) Default: the kernel's.
+    pub stamps: StampSource,
     /// Acknowledge segments at once (`TCP_QUICKACK`). Default: off, as every other client has it. A
     /// server without `TCP_NODELAY` that sends head and first event in two writes adds some 25 ms to
     /// TTFT on kept connections while this is off.
@@ -48,6 +53,7 @@ impl ClientConfig {
             clock,
             api_key: None,
             timeouts: Timeouts::default(),
+            stamps: StampSource::Socket,
             quickack: false,
             max_line_bytes: 1024 * 1024,
             max_idle_connections: 65_536,

@@ -6,11 +6,15 @@ use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
 
-use plimsoll_units::Clock;
+use plimsoll_units::RunNanos;
 use thiserror::Error;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
 
-use crate::link::Link;
+use crate::buffers::Buffers;
+use crate::gauge::Gauge;
+use crate::link::{Ends, Link};
+use crate::pieces::Pieces;
+use crate::receive::ask_for_stamps;
 use crate::stamped::{Stamped, Wire, quickack};
 use crate::stamps::Stamps;
 use crate::tls::Tls;
@@ -27,6 +31,8 @@ pub(crate) enum ConnectError {
     Tcp { address: SocketAddr, source: io::Error },
     #[error("the TLS handshake with `{host}` failed")]
     Tls { host: String, source: io::Error },
+    #[error("the connection was not there in time")]
+    Late,
     #[error("HTTP could not begin")]
     Http(#[from] hyper::Error),
 }
@@ -38,14 +44,15 @@ pub(crate) struct Connector {
     tls: Option<Tls>,
     quickack: bool,
     max_line: usize,
-    clock: Rc<dyn Clock>,
+    gauge: Rc<Gauge>,
+    buffers: Rc<Buffers>,
     /// The name is looked up once, when the first connection is made, and again after every address
     /// has failed: a lookup per connection would measure the name server.
     addresses: RefCell<Option<Rc<[SocketAddr]>>>,
 }
 
 impl Connector {
-    pub(crate) fn new(config: &ClientConfig, clock: Rc<dyn Clock>) -> Result<Self, TlsError> {
+    pub(crate) fn new(config: &ClientConfig, gauge: Rc<Gauge>) -> Result<Self, TlsError> {
         let endpoint = &config.endpoint;
         let tls = if endpoint.is_tls() {
             Some(Tls::new(endpoint.host(), &config.tls_roots)?)
@@ -58,26 +65,33 @@ impl Connector {
             tls,
             quickack: config.quickack,
             max_line: config.max_line_bytes,
-            clock,
+            gauge,
+            buffers: Buffers::new(),
             addresses: RefCell::new(None),
         })
     }
 
     /// A new connection, ready for a request.
     pub(crate) async fn open(&self) -> Result<Link<TcpStream>, ConnectError> {
+        let begun = self.gauge.now();
         let tcp = self.tcp().await?;
-        self.link(tcp).await
+        let link = self.link(tcp, begun).await?;
+        self.gauge.opened();
+        Ok(link)
     }
 
     /// The connection over `tcp`, which acknowledges at once if that was asked for.
-    async fn link(&self, tcp: TcpStream) -> Result<Link<TcpStream>, ConnectError> {
+    async fn link(&self, tcp: TcpStream, begun: RunNanos) -> Result<Link<TcpStream>, ConnectError> {
         let fd = tcp.as_raw_fd();
         let acknowledge = self.quickack.then_some(quickack as fn(&TcpStream));
         if let Some(acknowledge) = acknowledge {
             acknowledge(&tcp);
         }
-        let stamps = Stamps::new(Rc::clone(&self.clock));
-        let stamped = Stamped::new(tcp, Rc::clone(&stamps), acknowledge);
+        let ends = Ends { local: tcp.local_addr().ok(), remote: tcp.peer_addr().ok(), begun };
+        let stamps = Stamps::new(Rc::clone(&self.gauge));
+        let pieces = if self.tls.is_some() { Pieces::tls() } else { Pieces::plain() };
+        let stamped = Stamped::new(tcp, Rc::clone(&stamps), Rc::clone(&self.buffers), pieces)
+            .with_quickack(acknowledge);
         let wire = match &self.tls {
             None => Wire::Plain(stamped),
             Some(tls) => {
@@ -88,14 +102,14 @@ impl Connector {
                 Wire::Tls(Box::new(stream))
             }
         };
-        Ok(Link::new(wire, Some(fd), stamps, SseDecoder::new(self.max_line)).await?)
+        Ok(Link::new(wire, Some(fd), stamps, SseDecoder::new(self.max_line), ends).await?)
     }
 
     /// A TCP connection to the first address that takes one. Never with Nagle's delay.
     async fn tcp(&self) -> Result<TcpStream, ConnectError> {
         let mut failure = ConnectError::NoAddress { host: self.host.clone() };
         for &address in self.addresses().await?.iter() {
-            let connected = TcpStream::connect(address).await;
+            let connected = self.connect(address).await;
             match connected.and_then(|tcp| tcp.set_nodelay(true).map(|()| tcp)) {
                 Ok(tcp) => return Ok(tcp),
                 Err(source) => failure = ConnectError::Tcp { address, source },
@@ -103,6 +117,23 @@ impl Connector {
         }
         self.addresses.replace(None);
         Err(failure)
+    }
+
+    /// A connection to `address` whose reads carry kernel stamps from the first on, if they are asked
+    /// for. Where the system has none, the clock has to do.
+    async fn connect(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        if self.gauge.asks_kernel()
+            && let Err(error) = ask_for_stamps(&socket)
+        {
+            tracing::debug!(%error, "SO_TIMESTAMPING was refused");
+        }
+        socket.connect(address).await
+    }
+
+    /// Looks the name up, if that has not been done.
+    pub(crate) async fn resolve(&self) -> Result<(), ConnectError> {
+        self.addresses().await.map(drop)
     }
 
     async fn addresses(&self) -> Result<Rc<[SocketAddr]>, ConnectError> {
@@ -153,7 +184,7 @@ mod tests {
         let endpoint = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
         let clock = RunClock::start();
         let config = ClientConfig { quickack, ..ClientConfig::new(endpoint, Api::Chat, clock) };
-        (listener, Connector::new(&config, Rc::new(clock)).unwrap())
+        (listener, Connector::new(&config, Gauge::new(clock, true)).unwrap())
     }
 
     fn run<T>(work: impl Future<Output = T>) -> T {
@@ -169,7 +200,7 @@ mod tests {
         let socket = Socket::from(tcp.as_fd().try_clone_to_owned().unwrap());
         socket.set_tcp_quickack(false).unwrap();
         assert!(!socket.tcp_quickack().unwrap(), "the state to begin with");
-        let link = connector.link(tcp).await.unwrap();
+        let link = connector.link(tcp, RunNanos::ZERO).await.unwrap();
         (socket, link)
     }
 

@@ -6,19 +6,20 @@
 
 use std::future::poll_fn;
 use std::ops::ControlFlow;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use hyper::body::{Body, Incoming};
+use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING};
 use hyper::{Response, StatusCode};
 use plimsoll_records::Outcome;
-use plimsoll_units::RunNanos;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::AsyncWrite;
 
 use crate::link::{Head, Link};
+use crate::position::Moment;
 use crate::problem::{chain, error_text};
+use crate::receive::Receive;
 use crate::timeline::Timeline;
 use crate::watch::{Cut, Watch};
 
@@ -31,7 +32,7 @@ pub(crate) struct Ending {
     pub(crate) outcome: Outcome,
     pub(crate) error: Option<String>,
     pub(crate) status: Option<u16>,
-    pub(crate) done: RunNanos,
+    pub(crate) done: Moment,
     /// Whether the connection died before a single byte of response.
     pub(crate) unanswered: bool,
     /// Whether the response was read to its end, so that the connection can be used again.
@@ -39,13 +40,13 @@ pub(crate) struct Ending {
 }
 
 impl Ending {
-    pub(crate) fn new(outcome: Outcome, error: impl Into<Option<String>>, done: RunNanos) -> Self {
+    pub(crate) fn new(outcome: Outcome, error: impl Into<Option<String>>, done: Moment) -> Self {
         let error = error.into();
         Self { outcome, error, status: None, done, unanswered: false, whole: false }
     }
 
     /// The ending of a request that was cut off at `done`.
-    pub(crate) fn cut(cut: Cut, watch: &Watch, done: RunNanos) -> Self {
+    pub(crate) fn cut(cut: Cut, watch: &Watch, done: Moment) -> Self {
         match cut {
             Cut::Aborted => Self::new(Outcome::Aborted, None, done),
             Cut::TimedOut(limit) => Self::new(Outcome::Timeout, watch.words(limit), done),
@@ -54,14 +55,14 @@ impl Ending {
 }
 
 /// Sends a request over `link` and follows its response to the end, whatever that is.
-pub(crate) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
+pub(crate) async fn exchange<S: Receive + AsyncWrite + Unpin>(
     link: &mut Link<S>,
     head: &Head,
     body: Bytes,
     timeline: &mut Timeline,
     watch: &mut Watch,
 ) -> Ending {
-    link.stamps.begin();
+    link.stamps.begin(timeline.expected());
     link.decoder.reset();
     watch.sending();
     let mut response = pin!(link.send(head, body));
@@ -76,7 +77,7 @@ pub(crate) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     let response = match response {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => return no_answer(link, &error),
-        Err(cut) => return Ending::cut(cut, watch, link.stamps.now()),
+        Err(cut) => return Ending::cut(cut, watch, now(link)),
     };
     let status = response.status();
     let mut ending = if status != StatusCode::OK {
@@ -91,8 +92,8 @@ pub(crate) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// The connection failed before a response head was read.
-fn no_answer<S: AsyncRead + AsyncWrite + Unpin>(link: &Link<S>, error: &hyper::Error) -> Ending {
-    let now = link.stamps.now();
+fn no_answer<S: Receive + AsyncWrite + Unpin>(link: &Link<S>, error: &hyper::Error) -> Ending {
+    let now = now(link);
     let unanswered = link.stamps.first_byte().is_none();
     if is_garbage(error) {
         let text = format!("the answer is not HTTP: {}", chain(error));
@@ -102,8 +103,18 @@ fn no_answer<S: AsyncRead + AsyncWrite + Unpin>(link: &Link<S>, error: &hyper::E
     Ending { unanswered, ..Ending::new(Outcome::Reset, text, now) }
 }
 
+/// This moment.
+fn now<S: Receive + AsyncWrite + Unpin>(link: &Link<S>) -> Moment {
+    Moment::Clock(link.stamps.now())
+}
+
+/// When the last bytes that were looked at came.
+fn last_read<S: Receive + AsyncWrite + Unpin>(link: &Link<S>) -> Moment {
+    Moment::At(link.stamps.position())
+}
+
 /// A status other than 200.
-async fn refusal<S: AsyncRead + AsyncWrite + Unpin>(
+async fn refusal<S: Receive + AsyncWrite + Unpin>(
     link: &mut Link<S>,
     response: Response<Incoming>,
     watch: &mut Watch,
@@ -111,18 +122,18 @@ async fn refusal<S: AsyncRead + AsyncWrite + Unpin>(
     let status = response.status();
     let read = collect(link, response.into_body(), watch).await;
     if read.cut == Some(Cut::Aborted) {
-        return Ending::cut(Cut::Aborted, watch, link.stamps.now());
+        return Ending::cut(Cut::Aborted, watch, now(link));
     }
     let mut text = error_text(&read.bytes);
     if text.is_empty() {
         text = status.canonical_reason().unwrap_or("no words").to_owned();
     }
-    let done = if read.whole { link.stamps.last_read() } else { link.stamps.now() };
+    let done = if read.whole { last_read(link) } else { now(link) };
     Ending { whole: read.whole, ..Ending::new(Outcome::HttpStatus, text, done) }
 }
 
 /// Status 200 with something else than a stream.
-async fn no_stream<S: AsyncRead + AsyncWrite + Unpin>(
+async fn no_stream<S: Receive + AsyncWrite + Unpin>(
     link: &mut Link<S>,
     response: Response<Incoming>,
     watch: &mut Watch,
@@ -131,11 +142,11 @@ async fn no_stream<S: AsyncRead + AsyncWrite + Unpin>(
     let kind = String::from_utf8_lossy(&kind.unwrap_or_default()).into_owned();
     let read = collect(link, response.into_body(), watch).await;
     if let Some(cut) = read.cut {
-        return Ending::cut(cut, watch, link.stamps.now());
+        return Ending::cut(cut, watch, now(link));
     }
     let words = error_text(&read.bytes);
     let text = format!("the answer is `{kind}` and no event stream: {words}");
-    Ending { whole: read.whole, ..Ending::new(Outcome::Malformed, text, link.stamps.last_read()) }
+    Ending { whole: read.whole, ..Ending::new(Outcome::Malformed, text, last_read(link)) }
 }
 
 /// What was read of a body that is no stream.
@@ -146,7 +157,7 @@ struct Collected {
 }
 
 /// Reads a body up to [`MAX_BODY`] bytes.
-async fn collect<S: AsyncRead + AsyncWrite + Unpin>(
+async fn collect<S: Receive + AsyncWrite + Unpin>(
     link: &mut Link<S>,
     mut body: Incoming,
     watch: &mut Watch,
@@ -163,7 +174,7 @@ async fn collect<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Reads an event stream into the timeline.
-async fn stream<S: AsyncRead + AsyncWrite + Unpin>(
+async fn stream<S: Receive + AsyncWrite + Unpin>(
     link: &mut Link<S>,
     response: Response<Incoming>,
     timeline: &mut Timeline,
@@ -173,7 +184,7 @@ async fn stream<S: AsyncRead + AsyncWrite + Unpin>(
     let mut body = response.into_body();
     let mut overlong = None;
     let end = follow(link, &mut body, watch, |link, watch, frame| {
-        let at = link.stamps.last_read();
+        let at = link.stamps.position();
         if let Err(error) = link.decoder.feed(frame, |event| timeline.event(at, event)) {
             overlong = Some(error);
             return ControlFlow::Break(());
@@ -187,22 +198,23 @@ async fn stream<S: AsyncRead + AsyncWrite + Unpin>(
     })
     .await;
     drop(body);
-    let now = link.stamps.now();
+    let now = now(link);
     if let Some(error) = overlong {
-        return Ending::new(Outcome::Malformed, error.to_string(), link.stamps.last_read());
+        return Ending::new(Outcome::Malformed, error.to_string(), last_read(link));
     }
     if let BodyEnd::Complete = end {
-        let last = link.stamps.last_read();
+        let last = link.stamps.position();
         link.decoder.finish(|event| timeline.event(last, event));
         // A body without length or chunks ends with the connection: there the end is what was read
         // last.
-        let done = if framed { last } else { link.stamps.end_of_input().unwrap_or(now) };
+        let end_of_input = || link.stamps.end_of_input().map_or(now, Moment::Clock);
+        let done = if framed { Moment::At(last) } else { end_of_input() };
         let (outcome, error) = timeline.end_of_body();
         return Ending { whole: true, ..Ending::new(outcome, error, done) };
     }
     // The stream's own end stands, whatever happened to the connection after it.
     if let (Some(at), Some((outcome, error))) = (timeline.ended(), timeline.own_end()) {
-        return Ending::new(outcome, error, at);
+        return Ending::new(outcome, error, Moment::At(at));
     }
     match end {
         BodyEnd::Cut(cut) => Ending::cut(cut, watch, now),
@@ -232,21 +244,20 @@ enum BodyEnd {
     Cut(Cut),
 }
 
-/// Gives each piece of the body to `take`, which sees the stamp of the piece as the last read.
-async fn follow<S: AsyncRead + AsyncWrite + Unpin>(
+/// Gives each piece of the body to `take`, which sees the place of the piece as the last one.
+async fn follow<S: Receive + AsyncWrite + Unpin>(
     link: &mut Link<S>,
     body: &mut Incoming,
     watch: &mut Watch,
     mut take: impl FnMut(&mut Link<S>, &mut Watch, &[u8]) -> ControlFlow<()>,
 ) -> BodyEnd {
-    let mut quiet = Context::from_waker(Waker::noop());
     let end = poll_fn(|cx| {
         if let Poll::Ready(cut) = watch.poll(cx) {
             return Poll::Ready(BodyEnd::Cut(cut));
         }
         loop {
             link.poll_io(cx);
-            match Pin::new(&mut *body).poll_frame(&mut quiet) {
+            match link.take_frame(body) {
                 Poll::Ready(Some(Ok(frame))) => {
                     // Trailers say nothing that a timeline needs.
                     let data = frame.into_data().unwrap_or_default();
@@ -257,7 +268,8 @@ async fn follow<S: AsyncRead + AsyncWrite + Unpin>(
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(BodyEnd::Broken(error)),
                 Poll::Ready(None) => return Poll::Ready(BodyEnd::Complete),
                 Poll::Pending if link.is_over() => return Poll::Ready(BodyEnd::Gone),
-                Poll::Pending => return Poll::Pending,
+                // The limit of time may be another one than before.
+                Poll::Pending => return watch.poll(cx).map(BodyEnd::Cut),
             }
         }
     })

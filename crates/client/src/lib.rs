@@ -1,17 +1,21 @@
 //! How a request is sent and stamped: OpenAI-compatible streaming over hyper.
 //!
-//! In order of use: a [`ClientConfig`] names the [`Endpoint`], the [`Api`], the [`Timeouts`] and
-//! the run's clock; a [`Client`] is made from it on each worker thread; [`Client::send`] takes a
+//! In order of use: a [`ClientConfig`] names the [`Endpoint`], the [`Api`], the [`Timeouts`], the
+//! run's clock and the grade of stamps; a [`Client`] is made from it on each worker thread, and told
+//! to open connections ahead ([`Client::warm_up`], [`Client::keep_warm`]); [`Client::send`] takes a
 //! [`Due`] (which arrival, and when it was due) and a [`Request`] (the encoded body) and returns a
-//! [`RequestRow`](plimsoll_records::RequestRow). [`Abort`] ends everything in flight from any
-//! thread. [`SseDecoder`] is the event-stream decoder alone.
+//! [`RequestRow`](plimsoll_records::RequestRow). [`Client::measure`] leaves the times open, and a
+//! [`Capture`] looks them up by packets. [`Client::report`] says how late the client itself was.
+//! [`Abort`] ends everything in flight from any thread. [`SseDecoder`] is the event-stream decoder
+//! alone.
 //!
 //! # What is promised
 //! - `send` never fails: every ending (status, time limit, refused, reset, truncated, malformed,
 //!   error inside the stream, abort) is a row with the stamps that were reached.
-//! - A stamp is a reading of the run clock right after the system call that moved the bytes, below
-//!   TLS, HTTP and JSON: parsing is never inside a measured time. Events that arrive in one read
-//!   share its stamp.
+//! - A stamp is the moment at which the last byte of an event was there, and all bytes before it: by
+//!   the arrival of each segment (`packet`), by the kernel's time of each read (`socket`), or by the
+//!   run clock right after the read (`user`). All three are taken below TLS, HTTP and JSON: parsing is
+//!   never inside a measured time. The row says which it has, and which chunks share one.
 //! - A token is a token: role chunks, comments and the response head are none, and an empty finish
 //!   chunk is one only if the usage says so. With `continuous_usage_stats` the server's own counts
 //!   are used and marked as counted.
@@ -54,16 +58,24 @@
 //! ```
 
 mod abort;
+mod bell;
+mod buffers;
+mod capture;
 mod chunk;
 mod client;
 mod config;
 mod connect;
 mod endpoint;
 mod exchange;
+mod gauge;
 mod link;
+mod measured;
 mod meter;
+mod pieces;
 mod pool;
+mod position;
 mod problem;
+mod receive;
 mod request;
 mod secret;
 mod sse;
@@ -72,12 +84,16 @@ mod stamps;
 mod tally;
 mod timeline;
 mod tls;
+mod warm;
 mod watch;
 
 pub use abort::Abort;
+pub use capture::{Capture, CaptureConfig, CaptureError, CaptureHandle, CaptureReport};
 pub use client::{Client, ClientError};
 pub use config::{ClientConfig, Timeouts};
 pub use endpoint::{Api, Endpoint, ParseEndpointError};
+pub use gauge::ClientReport;
+pub use measured::Measured;
 pub use meter::Meter;
 pub use request::{Due, Request};
 pub use secret::Secret;

@@ -6,18 +6,19 @@
 
 use std::collections::VecDeque;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::AsyncWrite;
 
 use crate::link::Link;
+use crate::receive::Receive;
 
 /// Idle connections, the least recently used in front.
 #[derive(Debug)]
-pub(crate) struct Pool<S: AsyncRead + AsyncWrite + Unpin> {
+pub(crate) struct Pool<S: Receive + AsyncWrite + Unpin> {
     idle: VecDeque<Link<S>>,
     most: usize,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Pool<S> {
+impl<S: Receive + AsyncWrite + Unpin> Pool<S> {
     /// An empty pool that keeps up to `most` connections.
     pub(crate) fn new(most: usize) -> Self {
         Self { idle: VecDeque::new(), most }
@@ -25,8 +26,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pool<S> {
 
     /// A connection that the server has left alone, or `None`. Those it has not are dropped.
     pub(crate) fn take(&mut self) -> Option<Link<S>> {
-        while let Some(link) = self.idle.pop_back() {
-            if link.is_idle() && link.is_untouched() {
+        while let Some(mut link) = self.idle.pop_back() {
+            if link.is_usable() {
                 return Some(link);
             }
         }
@@ -37,13 +38,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pool<S> {
     pub(crate) fn put(&mut self, link: Link<S>) {
         // One look at the oldest per use: else connections that the server closed would hold their
         // descriptors for as long as younger ones suffice.
-        if self.idle.front().is_some_and(|oldest| !oldest.is_untouched()) {
+        if self.idle.front_mut().is_some_and(|oldest| !oldest.is_usable()) {
             self.idle.pop_front();
         }
         self.idle.push_back(link);
         if self.idle.len() > self.most {
             self.idle.pop_front();
         }
+    }
+
+    /// Drops those that the server did not leave alone.
+    pub(crate) fn sweep(&mut self) {
+        self.idle.retain_mut(Link::is_usable);
     }
 
     /// How many are kept.

@@ -1,12 +1,12 @@
-//! The connection's bytes: stamped where they meet the kernel, then plain or through TLS.
+//! The connection's bytes: noted where they meet the kernel, then plain or through TLS.
 //!
 //! ```text
 //! hyper  <->  Wire  <->  (TLS)  <->  Stamped<TcpStream>  <->  kernel
 //!               |                        |
-//!       first byte of response     stamp of each read, write
+//!       first byte of response     note of each read, piece and write
 //! ```
-//! [`Stamped`] is the place where a better stamp than the clock (the kernel's receive time, from
-//! the control messages of a read) will be taken: nothing above it knows where a stamp comes from.
+//! What one read brought is handed up in pieces, so that the layers above can tell which byte of the
+//! wire an event ended at: see [`Pieces`].
 
 use std::io;
 use std::pin::Pin;
@@ -14,25 +14,36 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncBufRead as _, AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use crate::buffers::{Buffers, Held};
+use crate::pieces::Pieces;
+use crate::receive::Receive;
 use crate::stamps::Stamps;
 
-/// A stream whose every successful read and write leaves a stamp.
+/// A stream whose every successful read and write leaves a note.
 #[derive(Debug)]
 pub(crate) struct Stamped<S> {
     inner: S,
     stamps: Rc<Stamps>,
+    buffers: Rc<Buffers>,
+    pieces: Pieces,
+    held: Option<Held>,
     /// Called after every read and after the request went out: asks for immediate acknowledgement,
     /// which the kernel otherwise forgets again by itself.
     quickack: Option<fn(&S)>,
 }
 
 impl<S> Stamped<S> {
-    pub(crate) fn new(inner: S, stamps: Rc<Stamps>, quickack: Option<fn(&S)>) -> Self {
-        Self { inner, stamps, quickack }
+    pub(crate) fn new(inner: S, stamps: Rc<Stamps>, buffers: Rc<Buffers>, pieces: Pieces) -> Self {
+        Self { inner, stamps, buffers, pieces, held: None, quickack: None }
+    }
+
+    /// Calls `quickack` after every read and when a request is out.
+    pub(crate) fn with_quickack(self, quickack: Option<fn(&S)>) -> Self {
+        Self { quickack, ..self }
     }
 
     fn acknowledge(&self) {
@@ -42,6 +53,15 @@ impl<S> Stamped<S> {
     }
 }
 
+/// Hands the first piece of `bytes` up and says how long it was. Only the part for which there is room
+/// counts as passed.
+fn hand_up(bytes: &[u8], pieces: &mut Pieces, stamps: &Stamps, buf: &mut ReadBuf<'_>) -> usize {
+    let piece = pieces.next(&bytes[..bytes.len().min(buf.remaining())]);
+    buf.put_slice(&bytes[..piece.length]);
+    stamps.handed(piece);
+    piece.length
+}
+
 /// Asks the kernel to acknowledge what comes next at once. A refusal changes nothing but timing.
 pub(crate) fn quickack(stream: &TcpStream) {
     if let Err(error) = SockRef::from(stream).set_tcp_quickack(true) {
@@ -49,23 +69,42 @@ pub(crate) fn quickack(stream: &TcpStream) {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Stamped<S> {
+impl<S: Receive + Unpin> AsyncRead for Stamped<S> {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let result = ready!(Pin::new(&mut self.inner).poll_read(cx, buf));
-        if result.is_ok() {
-            if buf.filled().len() > before {
-                self.stamps.read();
-                self.acknowledge();
-            } else {
-                self.stamps.read_end();
-            }
+        let this = self.get_mut();
+        if buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
         }
-        Poll::Ready(result)
+        if let Some(held) = &mut this.held {
+            // A flood must not keep the thread from the others: a piece costs what a read does.
+            ready!(tokio::task::coop::poll_proceed(cx)).made_progress();
+            let length = hand_up(held.rest(), &mut this.pieces, &this.stamps, buf);
+            if held.handed(length)
+                && let Some(held) = this.held.take()
+            {
+                this.buffers.give_back(held);
+            }
+            return Poll::Ready(Ok(()));
+        }
+        let mut scratch = this.buffers.scratch();
+        let received = ready!(Pin::new(&mut this.inner).poll_receive(cx, &mut scratch))?;
+        let bytes = &scratch[..received.bytes];
+        if bytes.is_empty() {
+            this.stamps.read_end();
+            return Poll::Ready(Ok(()));
+        }
+        this.stamps.read(received);
+        let length = hand_up(bytes, &mut this.pieces, &this.stamps, buf);
+        if length < bytes.len() {
+            this.held = Some(this.buffers.hold(&bytes[length..]));
+        }
+        drop(scratch);
+        this.acknowledge();
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -75,9 +114,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Stamped<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        let before = self.stamps.now();
         let result = ready!(Pin::new(&mut self.inner).poll_write(cx, buf));
-        if matches!(result, Ok(1..)) {
-            self.stamps.wrote();
+        if let Ok(bytes @ 1..) = result {
+            self.stamps.wrote(before, bytes);
         }
         Poll::Ready(result)
     }
@@ -87,9 +127,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Stamped<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let before = self.stamps.now();
         let result = ready!(Pin::new(&mut self.inner).poll_write_vectored(cx, bufs));
-        if matches!(result, Ok(1..)) {
-            self.stamps.wrote();
+        if let Ok(bytes @ 1..) = result {
+            self.stamps.wrote(before, bytes);
         }
         Poll::Ready(result)
     }
@@ -119,7 +160,7 @@ pub(crate) enum Wire<S> {
     Tls(Box<TlsStream<Stamped<S>>>),
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+impl<S> Wire<S> {
     fn stamps(&self) -> &Stamps {
         match self {
             Self::Plain(stamped) => &stamped.stamps,
@@ -128,7 +169,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
+/// Reads from one record at most. (`poll_read` of a TLS stream goes on to further records while there
+/// is room, and then nobody can tell which of them the bytes came from.)
+fn read_record<S: Receive + AsyncWrite + Unpin>(
+    mut tls: Pin<&mut TlsStream<Stamped<S>>>,
+    cx: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    let data = ready!(tls.as_mut().poll_fill_buf(cx))?;
+    let length = data.len().min(buf.remaining());
+    buf.put_slice(&data[..length]);
+    tls.consume(length);
+    Poll::Ready(Ok(()))
+}
+
+impl<S: Receive + AsyncWrite + Unpin> AsyncRead for Wire<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -137,7 +192,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
         let before = buf.filled().len();
         let result = match &mut *self {
             Self::Plain(stamped) => ready!(Pin::new(stamped).poll_read(cx, buf)),
-            Self::Tls(tls) => ready!(Pin::new(tls).poll_read(cx, buf)),
+            Self::Tls(tls) => ready!(read_record(Pin::new(tls), cx, buf)),
         };
         // Counted here, above TLS: session tickets are reads too, but no part of a response.
         if buf.filled().len() > before {
@@ -147,7 +202,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+impl<S: Receive + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -1,4 +1,5 @@
-//! The events of one response, with the stamp of each, become the marks and chunks of its row.
+//! The events of one response, with the place of each in the connection's bytes, become the marks and
+//! chunks of its row.
 //!
 //! Rules, each for a difference between real servers:
 //! - The role chunk (a role, no text, before the choice's first token) is a mark and no token. A role
@@ -14,11 +15,12 @@
 //!   and the HTTP body ended cleanly. A complete response without any token is `truncated`, unless
 //!   its usage says that there were none.
 
-use plimsoll_records::{ChunkRow, Outcome, RequestRow};
-use plimsoll_units::RunNanos;
+use plimsoll_records::{Outcome, RequestRow};
 
 use crate::chunk::{ChoiceSet, Choices, Chunk, Usage};
+use crate::measured::{MarkedChunk, Marks};
 use crate::meter::Meter;
+use crate::position::Position;
 use crate::problem::error_text;
 use crate::sse::SseEvent;
 use crate::tally::Tally;
@@ -29,15 +31,11 @@ const MOST_PLANNED: usize = 4096;
 /// The row of one response in the making.
 #[derive(Debug)]
 pub(crate) struct Timeline {
-    role_chunk: Option<RunNanos>,
-    first_reasoning: Option<RunNanos>,
-    first_answer: Option<RunNanos>,
-    usage: Option<RunNanos>,
+    marks: Marks,
     finish_reason: Option<String>,
-    chunks: Vec<ChunkRow>,
     meter: Meter,
     /// Finish chunks with empty text, which may be tokens.
-    empty_finishes: Vec<RunNanos>,
+    empty_finishes: Vec<Position>,
     tally: Tally,
     seen: ChoiceSet,
     started: ChoiceSet,
@@ -48,7 +46,7 @@ pub(crate) struct Timeline {
 /// The event that ended the stream: what comes after it is not looked at.
 #[derive(Debug)]
 struct End {
-    at: RunNanos,
+    at: Position,
     how: How,
 }
 
@@ -63,12 +61,11 @@ impl Timeline {
     /// come.
     pub(crate) fn new(planned: u32, meter: Meter) -> Self {
         Self {
-            role_chunk: None,
-            first_reasoning: None,
-            first_answer: None,
-            usage: None,
+            marks: Marks {
+                chunks: Vec::with_capacity((planned as usize).min(MOST_PLANNED)),
+                ..Marks::default()
+            },
             finish_reason: None,
-            chunks: Vec::with_capacity((planned as usize).min(MOST_PLANNED)),
             meter,
             empty_finishes: Vec::new(),
             tally: Tally::default(),
@@ -80,7 +77,7 @@ impl Timeline {
     }
 
     /// Takes the next event, whose last byte arrived at `at`.
-    pub(crate) fn event(&mut self, at: RunNanos, event: SseEvent<'_>) {
+    pub(crate) fn event(&mut self, at: Position, event: SseEvent<'_>) {
         if self.end.is_some() {
             return;
         }
@@ -98,11 +95,11 @@ impl Timeline {
 
     /// Whether a token has arrived.
     pub(crate) fn has_token(&self) -> bool {
-        !self.chunks.is_empty()
+        !self.marks.chunks.is_empty()
     }
 
     /// When the event came that ended the stream.
-    pub(crate) fn ended(&self) -> Option<RunNanos> {
+    pub(crate) fn ended(&self) -> Option<Position> {
         self.end.as_ref().map(|end| end.at)
     }
 
@@ -136,33 +133,33 @@ impl Timeline {
 
     fn complete(&mut self) -> (Outcome, Option<String>) {
         self.settle();
-        if self.chunks.is_empty() && self.output_tokens() != Some(0) {
+        if self.marks.chunks.is_empty() && self.output_tokens() != Some(0) {
             let text = "the stream ended as complete, but carried no token";
             return (Outcome::Truncated, Some(text.to_owned()));
         }
         (Outcome::Ok, None)
     }
 
-    /// Moves what is known into the row.
-    pub(crate) fn fill(mut self, row: &mut RequestRow) {
+    /// Moves what is known into the row, but for the marks, whose times are not.
+    pub(crate) fn fill(mut self, row: &mut RequestRow) -> Marks {
         self.settle();
-        row.role_chunk = self.role_chunk;
-        row.first_reasoning = self.first_reasoning;
-        row.first_answer = self.first_answer;
-        row.last_token = self.chunks.last().map(|chunk| chunk.at);
-        row.usage = self.usage;
         row.output_tokens = self.output_tokens();
         row.prompt_tokens = self.tally.prompt_tokens();
         row.cached_tokens = self.tally.cached_tokens();
         row.finish_reason = self.finish_reason;
-        row.chunks = self.chunks;
+        self.marks
+    }
+
+    /// How many chunks there is room for: as many reads are to be expected.
+    pub(crate) fn expected(&self) -> usize {
+        self.marks.chunks.capacity()
     }
 
     fn output_tokens(&self) -> Option<u32> {
         self.tally.output_tokens(self.seen.count_ones())
     }
 
-    fn json(&mut self, at: RunNanos, data: &[u8]) -> Option<How> {
+    fn json(&mut self, at: Position, data: &[u8]) -> Option<How> {
         match serde_json::from_slice::<Chunk<'_>>(data) {
             Ok(chunk) => {
                 if let Some(words) = chunk.problem() {
@@ -180,9 +177,9 @@ impl Timeline {
         }
     }
 
-    fn chunk(&mut self, at: RunNanos, choices: &Choices<'_>, usage: Option<&Usage>) {
+    fn chunk(&mut self, at: Position, choices: &Choices<'_>, usage: Option<&Usage>) {
         if usage.is_some() {
-            self.usage = Some(at);
+            self.marks.usage = Some(at);
         }
         self.seen |= choices.seen;
         self.finished |= choices.finished;
@@ -192,8 +189,8 @@ impl Timeline {
         let text = choices.answer | choices.reasoning;
         let only_role = choices.role & !text & !self.started;
         // A second choice may name its role when the first has tokens already: that marks nothing.
-        if only_role != 0 && self.chunks.is_empty() {
-            self.role_chunk.get_or_insert(at);
+        if only_role != 0 && self.marks.chunks.is_empty() {
+            self.marks.role_chunk.get_or_insert(at);
         }
         let visible = text | (choices.empty & !choices.finished & !only_role);
         let carried = self.tally.chunk(choices, usage, text, visible);
@@ -209,38 +206,43 @@ impl Timeline {
             (answer, _) => answer == 0,
         };
         if reasoning || choices.reasoning != 0 {
-            self.first_reasoning.get_or_insert(at);
+            self.marks.first_reasoning.get_or_insert(at);
         }
         if !reasoning {
-            self.first_answer.get_or_insert(at);
+            self.marks.first_answer.get_or_insert(at);
         }
         let (tokens, counted) = (carried.tokens, carried.counted);
         self.meter.add(tokens);
-        self.chunks.push(ChunkRow { at, tokens, counted, reasoning });
+        self.marks.chunks.push(MarkedChunk { at, tokens, counted, reasoning });
     }
 
     /// Whether the last token was reasoning.
     fn last_kind(&self) -> bool {
-        self.chunks.last().is_some_and(|chunk| chunk.reasoning)
+        self.marks.chunks.last().is_some_and(|chunk| chunk.reasoning)
     }
 
     /// Decides whether the empty finish chunks were tokens. Does nothing the second time.
     fn settle(&mut self) {
         let empty = std::mem::take(&mut self.empty_finishes);
-        let counted: u64 = self.chunks.iter().map(|chunk| u64::from(chunk.tokens)).sum();
+        let counted: u64 = self.marks.chunks.iter().map(|chunk| u64::from(chunk.tokens)).sum();
         let missing = u64::from(self.output_tokens().unwrap_or(0)).saturating_sub(counted);
         if empty.is_empty() || missing < empty.len() as u64 {
             return;
         }
         let reasoning = self.last_kind();
         for at in empty {
-            let first = if reasoning { &mut self.first_reasoning } else { &mut self.first_answer };
-            first.get_or_insert(at);
+            // With several choices one may finish before another begins.
+            let first = if reasoning {
+                &mut self.marks.first_reasoning
+            } else {
+                &mut self.marks.first_answer
+            };
+            *first = Some(first.map_or(at, |first| first.min(at)));
             self.meter.add(1);
-            self.chunks.push(ChunkRow { at, tokens: 1, counted: false, reasoning });
+            self.marks.chunks.push(MarkedChunk { at, tokens: 1, counted: false, reasoning });
         }
         // With several choices one may finish while another goes on.
-        self.chunks.sort_by_key(|chunk| chunk.at);
+        self.marks.chunks.sort_by_key(|chunk| chunk.at);
     }
 }
 

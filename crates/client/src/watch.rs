@@ -44,6 +44,9 @@ pub(crate) struct Watch {
     /// and no lock that other threads share is taken on each token.
     registered: Option<Waker>,
     timer: Pin<Box<Sleep>>,
+    /// Whether the timer knows the waker in `registered`.
+    set: bool,
+    deadline: RunNanos,
     limit: Limit,
     timeouts: Timeouts,
     whole: RunNanos,
@@ -60,6 +63,8 @@ impl Watch {
             abort,
             registered: None,
             timer: Box::pin(sleep(timeouts.request)),
+            set: false,
+            deadline: whole,
             limit: Limit::Request,
             timeouts,
             whole,
@@ -101,6 +106,8 @@ impl Watch {
             (limit, deadline)
         };
         self.limit = limit;
+        self.deadline = deadline;
+        self.set = false;
         self.timer.set(sleep(deadline - self.clock.now()));
     }
 
@@ -111,12 +118,20 @@ impl Watch {
         if !self.registered.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             let _ = self.notified.as_mut().poll(cx);
             self.registered = Some(cx.waker().clone());
+            self.set = false;
         }
         // Looked at after registering, so that a raise in between is not missed.
         if self.abort.is_raised() {
             return Poll::Ready(Cut::Aborted);
         }
-        self.timer.as_mut().poll(cx).map(|()| Cut::TimedOut(self.limit))
+        // A look at the clock costs less than one at the timer, which has this task's waker already.
+        if self.set && self.clock.now() < self.deadline {
+            return Poll::Pending;
+        }
+        let fired = self.timer.as_mut().poll(cx);
+        // A task that has used its turn up is not let to the timer.
+        self.set = tokio::task::coop::has_budget_remaining();
+        fired.map(|()| Cut::TimedOut(self.limit))
     }
 
     /// Does `work` until it is done or cut off.

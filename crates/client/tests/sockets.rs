@@ -9,6 +9,8 @@ mod endings;
 mod server;
 #[path = "sockets/tls.rs"]
 mod tls;
+#[path = "sockets/warm.rs"]
+mod warm;
 
 use std::time::Duration;
 

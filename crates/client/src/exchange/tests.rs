@@ -3,10 +3,12 @@
 
 mod script;
 
-use plimsoll_records::Outcome;
+use plimsoll_records::{Outcome, StampSource};
 use plimsoll_units::RunNanos;
 use proptest::prelude::*;
-use script::{After, Script, Seen, body, body_alone, fixture, replay, run, streamed};
+use script::{After, Script, Seen, body, body_alone, fixture, replay, replay_with, run, streamed};
+
+use crate::measured::Measured;
 
 /// What a captured response must come to: its name; outcome; whether a role chunk came; tokens of its
 /// chunks; prompt, output and cached tokens by usage; finish reason.
@@ -196,13 +198,18 @@ fn captured_refusals_keep_status_and_words() {
     });
 }
 
-/// The reads (from 1) that bring the last byte of each event of `wire`, found in the raw bytes: every
-/// event of the captures lies in one HTTP chunk, as `data: ...` up to a blank line.
-fn reads_of_events(wire: &[u8], cuts: &[usize]) -> Vec<u64> {
+/// The places behind the last byte of each event of `wire`, found in the raw bytes: every event of the
+/// captures lies in one HTTP chunk, as `data: ...` up to a blank line.
+fn ends_of_events(wire: &[u8]) -> Vec<usize> {
     let text = std::str::from_utf8(wire).unwrap();
     let starts = text.match_indices("data: {").map(|(start, _)| start);
-    let ends = starts.map(|start| start + text[start..].find("\n\n").unwrap() + 1);
-    ends.map(|end| 1 + cuts.iter().filter(|&&cut| cut <= end).count() as u64).collect()
+    starts.map(|start| start + text[start..].find("\n\n").unwrap() + 2).collect()
+}
+
+/// The reads (from 1) that bring the last byte of each event.
+fn reads_of_events(wire: &[u8], cuts: &[usize]) -> Vec<u64> {
+    let ends = ends_of_events(wire).into_iter();
+    ends.map(|end| 1 + cuts.iter().filter(|&&cut| cut < end).count() as u64).collect()
 }
 
 proptest! {
@@ -230,9 +237,32 @@ proptest! {
         let expected: Vec<RunNanos> = reads[1..17].iter().map(|&read| stamp(read)).collect();
         prop_assert_eq!(stamps, expected);
         prop_assert_eq!(replay.row.usage, Some(stamp(reads[17])));
-        prop_assert_eq!(replay.first_byte, Some(stamp(1)));
-        prop_assert_eq!(replay.ending.done, stamp(cuts.len() as u64 + 1));
-        prop_assert_eq!(replay.sent, Some(RunNanos::ZERO));
+        prop_assert_eq!(replay.row.first_byte, Some(stamp(1)));
+        prop_assert_eq!(replay.row.done, stamp(cuts.len() as u64 + 1));
+        prop_assert_eq!(replay.row.sent, Some(RunNanos::ZERO));
+    }
+
+    /// Invariant: the place of a chunk is the one behind its event's last byte, however many events
+    /// came in one read and wherever a read ended. The places are used as stamps here.
+    #[test]
+    fn a_chunk_has_the_place_where_its_event_ended(
+        cuts in proptest::collection::vec(any::<proptest::sample::Index>(), 0..12),
+    ) {
+        let wire = fixture("vllm/wire.chat.wire");
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| 1 + cut.index(wire.len() - 1)).collect();
+        cuts.sort_unstable();
+        cuts.dedup();
+        let by_place = |measured: Measured| {
+            let mut stamp = |place| Some(RunNanos::from_nanos(place));
+            measured.settle_with(StampSource::Packet, None, &mut stamp)
+        };
+        let row = run(replay_with(&Script::new(&wire).cut(&cuts), by_place)).row;
+        let places: Vec<u64> = row.chunks.iter().map(|chunk| chunk.at.as_nanos()).collect();
+        let ends: Vec<u64> = ends_of_events(&wire).iter().map(|&end| end as u64).collect();
+        prop_assert_eq!(places, &ends[1..17]);
+        prop_assert_eq!(row.role_chunk, Some(RunNanos::from_nanos(ends[0])));
+        prop_assert_eq!(row.first_byte, Some(RunNanos::from_nanos(1)));
+        prop_assert_eq!(row.done, RunNanos::from_nanos(wire.len() as u64));
     }
 }
 

@@ -1,18 +1,25 @@
 //! Each rule of the timeline, on streams written by hand.
 
+use plimsoll_records::StampSource;
+use plimsoll_units::RunNanos;
+
 use super::*;
+use crate::measured::{Measured, Trail};
+use crate::position::Moment;
 
 /// The row of a stream whose events arrive at 1, 2, 3, ... ns and whose body then ends cleanly.
 fn row(events: &[&str]) -> RequestRow {
     let mut timeline = Timeline::new(0, Meter::new());
     for (at, data) in (1..).zip(events) {
         let event = SseEvent { name: b"", data: data.as_bytes() };
-        timeline.event(RunNanos::from_nanos(at), event);
+        timeline.event(Position(at), event);
     }
     let (outcome, error) = timeline.end_of_body();
     let mut row = RequestRow { outcome, error, ..RequestRow::default() };
-    timeline.fill(&mut row);
-    row
+    let marks = timeline.fill(&mut row);
+    let trail = Trail::default();
+    let measured = Measured { row, marks, done: Moment::Clock(RunNanos::ZERO), trail };
+    measured.settle_with(StampSource::Packet, None, &mut |place| Some(RunNanos::from_nanos(place)))
 }
 
 fn chat(delta: &str, finish: &str) -> String {
@@ -113,7 +120,7 @@ fn an_error_ends_the_stream_whatever_follows() {
     assert_eq!((row.outcome, row.chunks.len()), (Outcome::StreamError, 1));
     assert_eq!(row.error.as_deref(), Some("Internal server error"));
     let mut named = Timeline::new(0, Meter::new());
-    named.event(RunNanos::ZERO, SseEvent { name: b"error", data: b"" });
+    named.event(Position(0), SseEvent { name: b"error", data: b"" });
     let expected = (Outcome::StreamError, Some("no message".to_owned()));
     assert_eq!(named.end_of_body(), expected);
 }
@@ -125,7 +132,7 @@ fn what_is_no_chunk_is_malformed() {
     }
     let mut broken = Timeline::new(0, Meter::new());
     let data = b"{\"choices\":[{\"text\":\"\xc3\"}]}";
-    broken.event(RunNanos::ZERO, SseEvent { name: b"", data });
+    broken.event(Position(0), SseEvent { name: b"", data });
     assert!(broken.is_malformed());
 }
 

@@ -13,7 +13,7 @@ use crate::server::{DONE, FINISH, ROLE, Server, TOKEN, plain};
 use crate::{Sender, assert_failed, config, run};
 
 /// A TLS server for `localhost` with its certificate.
-fn tls_server() -> (Server, TlsRoots) {
+pub(crate) fn tls_server() -> (Server, TlsRoots) {
     let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let key = PrivatePkcs8KeyDer::from(own.signing_key.serialize_der());
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -12,11 +12,17 @@ use bytes::Bytes;
 use hyper::HeaderMap;
 use plimsoll_records::{ChunkRow, Outcome, RequestRow};
 use plimsoll_units::{ManualClock, RunNanos};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncWrite;
 
+use crate::buffers::Buffers;
 use crate::client::blank;
 use crate::exchange::{Ending, exchange};
-use crate::link::{Head, Link};
+use crate::gauge::Gauge;
+use crate::link::{Ends, Head, Link};
+use crate::measured::{Marks, Measured, Trail};
+use crate::pieces::Pieces;
+use crate::position::{Moment, Position, Read};
+use crate::receive::{Receive, Received};
 use crate::stamped::{Stamped, Wire};
 use crate::stamps::Stamps;
 use crate::timeline::Timeline;
@@ -72,12 +78,13 @@ struct Scripted {
     written: Rc<RefCell<Vec<u8>>>,
 }
 
-impl AsyncRead for Scripted {
-    fn poll_read(
+impl Receive for Scripted {
+    fn poll_receive(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+        buf: &mut [u8],
+    ) -> Poll<io::Result<Received>> {
+        let received = |bytes| Poll::Ready(Ok(Received { bytes, wall_ns: None, emptied: false }));
         if !self.started {
             self.reader = Some(cx.waker().clone());
             return Poll::Pending;
@@ -94,16 +101,16 @@ impl AsyncRead for Scripted {
         if rest.is_empty() {
             return match self.script.after {
                 After::Stay => Poll::Pending,
-                After::Close => Poll::Ready(Ok(())),
+                After::Close => received(0),
                 After::Reset => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
             };
         }
         let cut = self.script.cuts.iter().find(|&&cut| cut > at).copied();
-        let end = cut.unwrap_or(self.script.bytes.len()).min(at + buf.remaining());
-        buf.put_slice(&self.script.bytes[at..end]);
+        let end = cut.unwrap_or(self.script.bytes.len()).min(at + buf.len());
+        buf[..end - at].copy_from_slice(&self.script.bytes[at..end]);
         self.at = end;
         self.clock.advance(Duration::from_millis(1));
-        Poll::Ready(Ok(()))
+        received(end - at)
     }
 }
 
@@ -135,8 +142,6 @@ pub(super) struct Replay {
     pub(super) ending: Ending,
     pub(super) row: RequestRow,
     pub(super) written: Vec<u8>,
-    pub(super) first_byte: Option<RunNanos>,
-    pub(super) sent: Option<RunNanos>,
     pub(super) idle: bool,
 }
 
@@ -184,10 +189,18 @@ pub(super) fn run<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(work)
 }
 
-/// One exchange with `script` as the server.
+/// One exchange with `script` as the server, with the stamps of its reads.
 pub(super) async fn replay(script: &Script) -> Replay {
+    replay_with(script, Measured::settle).await
+}
+
+/// One exchange with `script` as the server, whose row `settle` makes.
+pub(super) async fn replay_with(
+    script: &Script,
+    settle: impl FnOnce(Measured) -> RequestRow,
+) -> Replay {
     let clock = ManualClock::new();
-    let stamps = Stamps::new(Rc::new(clock.clone()));
+    let stamps = Stamps::new(Gauge::on(clock.clone()));
     let written = Rc::new(RefCell::new(Vec::new()));
     let server = Scripted {
         script: script.clone(),
@@ -198,20 +211,23 @@ pub(super) async fn replay(script: &Script) -> Replay {
         reader: None,
         written: Rc::clone(&written),
     };
-    let wire = Wire::Plain(Stamped::new(server, Rc::clone(&stamps), None));
+    let stamped = Stamped::new(server, Rc::clone(&stamps), Buffers::new(), Pieces::plain());
+    let wire = Wire::Plain(stamped);
     let decoder = SseDecoder::new(100_000);
-    let mut link = Link::new(wire, None, stamps, decoder).await.unwrap();
+    let mut link = Link::new(wire, None, stamps, decoder, Ends::default()).await.unwrap();
     let head = Head { path: "/v1/chat/completions".parse().unwrap(), headers: HeaderMap::new() };
     let mut timeline = Timeline::new(0, crate::Meter::new());
     let mut watch = Watch::new(Rc::new(clock), Abort::new(), Timeouts::default());
     let body = Bytes::from_static(b"{\"stream\":true}");
     let ending = exchange(&mut link, &head, body.clone(), &mut timeline, &mut watch).await;
     let mut row = blank(Due::now(0, RunNanos::ZERO), &Request::new(body));
-    timeline.fill(&mut row);
-    let (first_byte, sent) = (link.stamps.first_byte(), link.stamps.sent());
+    row.sent = link.stamps.sent().map(|(at, _)| at);
+    let marks = Marks { first_byte: link.stamps.first_byte(), ..timeline.fill(&mut row) };
+    let trail = Trail { reads: link.stamps.take_reads(), ..Trail::default() };
+    let row = settle(Measured { row, marks, done: ending.done, trail });
     let idle = ending.whole && link.is_idle();
     let written = written.borrow().clone();
-    Replay { ending, row, written, first_byte, sent, idle }
+    Replay { ending, row, written, idle }
 }
 
 /// A captured response as the bytes of a connection.
@@ -254,18 +270,21 @@ pub(super) fn body(name: &str) -> Vec<u8> {
 pub(super) fn body_alone(body: &[u8], cut: usize) -> Seen {
     let mut decoder = SseDecoder::new(100_000);
     let mut timeline = Timeline::new(0, crate::Meter::new());
-    let at = RunNanos::ZERO;
+    let at = Position(1);
     for piece in [&body[..cut], &body[cut..]] {
         decoder.feed(piece, |event| timeline.event(at, event)).unwrap();
     }
     decoder.finish(|event| timeline.event(at, event));
     let (outcome, error) = timeline.end_of_body();
-    let mut ending = Ending::new(outcome, error, at);
+    let mut ending = Ending::new(outcome, error, Moment::At(at));
     ending.status = Some(200);
-    let mut row = blank(Due::now(0, at), &Request::new(Bytes::new()));
-    timeline.fill(&mut row);
+    let mut row = blank(Due::now(0, RunNanos::ZERO), &Request::new(Bytes::new()));
+    let marks = timeline.fill(&mut row);
+    let reads = vec![Read::new(at, RunNanos::ZERO, None)];
+    let trail = Trail { reads, ..Trail::default() };
+    let row = Measured { row, marks, done: ending.done, trail }.settle();
     let written = Vec::new();
-    Replay { ending, row, written, first_byte: None, sent: None, idle: true }.seen()
+    Replay { ending, row, written, idle: true }.seen()
 }
 
 /// A response with status 200 that streams `events`, each in a chunk of its own.

@@ -1,0 +1,193 @@
+//! What the client of one thread knows of its own reading: how late it was, and on what clock.
+
+use std::cell::{Cell, RefCell};
+use std::net::{Ipv4Addr, UdpSocket};
+use std::rc::Rc;
+use std::time::Duration;
+
+use plimsoll_units::{Clock, Lags, RunClock, RunNanos, Wall};
+
+use crate::receive::ask_for_stamps;
+
+/// How far a kernel stamp may lie after the clock that was read after it: the doubt of the anchor.
+const DOUBT: Duration = Duration::from_micros(5);
+
+/// How long a segment may be on its way from the device, where it is stamped, to the queue that it is
+/// read from: so much earlier than an empty queue its stamp may be.
+const ON_THE_WAY: Duration = Duration::from_millis(1);
+
+/// The clocks of one client, and its own delays by them.
+pub(crate) struct Gauge {
+    clock: Rc<dyn Clock>,
+    /// `None` where the kernel's stamps are not asked for.
+    wall: Option<RefCell<Wall>>,
+    delays: RefCell<Lags>,
+    fallbacks: Cell<u64>,
+    opened: Cell<u64>,
+    /// The kernel begins to stamp some time after the first socket that asks for it, and ends with the
+    /// last: this one asks as long as the client lives.
+    _asking: Option<UdpSocket>,
+}
+
+impl Gauge {
+    /// A gauge on the run's clock; with `kernel`, kernel stamps are taken.
+    pub(crate) fn new(clock: RunClock, kernel: bool) -> Rc<Self> {
+        let wall = kernel.then(|| RefCell::new(Wall::new(clock)));
+        let asking = kernel.then(|| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).ok()).flatten();
+        let asking = asking.filter(|socket| ask_for_stamps(socket).is_ok());
+        Rc::new(Self { wall, _asking: asking, ..Self::of(Rc::new(clock)) })
+    }
+
+    fn of(clock: Rc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            wall: None,
+            delays: RefCell::default(),
+            fallbacks: Cell::default(),
+            opened: Cell::default(),
+            _asking: None,
+        }
+    }
+
+    /// A gauge on any clock, without kernel stamps.
+    #[cfg(test)]
+    pub(crate) fn on(clock: impl Clock + 'static) -> Rc<Self> {
+        Rc::new(Self::of(Rc::new(clock)))
+    }
+
+    pub(crate) fn clock(&self) -> &Rc<dyn Clock> {
+        &self.clock
+    }
+
+    /// The stamp of this moment.
+    pub(crate) fn now(&self) -> RunNanos {
+        self.clock.now()
+    }
+
+    /// Whether kernel stamps are taken.
+    pub(crate) fn asks_kernel(&self) -> bool {
+        self.wall.is_some()
+    }
+
+    /// The kernel's time of bytes that were read right before `user` and had not come by `nothing`, if
+    /// it gave one that can be right: a wall clock that was set a moment ago gives wrong ones.
+    pub(crate) fn kernel_stamp(
+        &self,
+        wall_ns: Option<u64>,
+        nothing: RunNanos,
+        user: RunNanos,
+    ) -> Option<RunNanos> {
+        let mut wall = self.wall.as_ref()?.borrow_mut();
+        let stamp = wall_ns.map(|wall_ns| wall.stamp(wall_ns, user));
+        let possible = |stamp: &RunNanos| {
+            *stamp > RunNanos::ZERO && *stamp + ON_THE_WAY >= nothing && *stamp <= user + DOUBT
+        };
+        match stamp.filter(possible) {
+            Some(stamp) => {
+                let stamp = stamp.min(user);
+                self.delays.borrow_mut().record(user - stamp);
+                Some(stamp)
+            }
+            None => {
+                self.fell_back(1);
+                None
+            }
+        }
+    }
+
+    /// How often the wall clock was set so far, as far as the kernel's stamps are asked for.
+    pub(crate) fn steps(&self) -> u32 {
+        self.wall.as_ref().map_or(0, |wall| wall.borrow().steps())
+    }
+
+    /// So many reads got the clock's stamp though the kernel was asked.
+    pub(crate) fn fell_back(&self, reads: u64) {
+        self.fallbacks.set(self.fallbacks.get() + reads);
+    }
+
+    /// A connection was opened.
+    pub(crate) fn opened(&self) {
+        self.opened.set(self.opened.get() + 1);
+    }
+
+    pub(crate) fn report(&self) -> ClientReport {
+        let wall = self.wall.as_ref().map(RefCell::borrow);
+        ClientReport {
+            read_delay: self.delays.borrow().clone(),
+            socket_fallbacks: self.fallbacks.get(),
+            connections_opened: self.opened.get(),
+            clock_steps: wall.as_ref().map_or(0, |wall| wall.steps()),
+            clock_stepped: wall.as_ref().map_or(Duration::ZERO, |wall| wall.stepped()),
+            clock_slew_ppm: wall.as_ref().and_then(|wall| wall.slew_ppm()),
+        }
+    }
+}
+
+/// What a client knows of its own error so far.
+#[derive(Clone, Debug)]
+pub struct ClientReport {
+    /// How long bytes lay in the kernel before they were read, for each read with a kernel stamp.
+    pub read_delay: Lags,
+    /// Reads without a kernel stamp that could be right, though kernel stamps were asked for.
+    pub socket_fallbacks: u64,
+    /// Connections that were opened, ahead of requests and for them.
+    pub connections_opened: u64,
+    /// How often the wall clock was set; seen only where kernel stamps are asked for.
+    pub clock_steps: u32,
+    /// The sum of the sizes of those steps.
+    pub clock_stepped: Duration,
+    /// How fast the run's clock was steered against the raw hardware clock, parts per million.
+    pub clock_slew_ppm: Option<f64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::time::{ClockId, clock_gettime};
+
+    use super::*;
+
+    fn wall_now() -> u64 {
+        let time = clock_gettime(ClockId::CLOCK_REALTIME).unwrap();
+        u64::try_from(time.tv_sec()).unwrap() * 1_000_000_000
+            + u64::try_from(time.tv_nsec()).unwrap()
+    }
+
+    #[test]
+    fn a_kernel_stamp_counts_as_the_clients_delay() {
+        let clock = RunClock::start();
+        let gauge = Gauge::new(clock, true);
+        std::thread::sleep(Duration::from_millis(5));
+        let arrived = wall_now();
+        std::thread::sleep(Duration::from_millis(3));
+        let user = clock.now();
+        let stamp = gauge.kernel_stamp(Some(arrived), RunNanos::ZERO, user).unwrap();
+        let report = gauge.report();
+        assert_eq!((report.read_delay.count(), report.read_delay.max()), (1, user - stamp));
+        assert!(report.read_delay.max() >= Duration::from_millis(3) - DOUBT);
+        assert_eq!(report.socket_fallbacks, 0);
+    }
+
+    #[test]
+    fn a_stamp_from_the_future_or_from_before_the_run_falls_back() {
+        let clock = RunClock::start();
+        let gauge = Gauge::new(clock, true);
+        let second = 1_000_000_000;
+        for wrong in [Some(wall_now() + second), Some(wall_now() - second), None] {
+            assert_eq!(gauge.kernel_stamp(wrong, RunNanos::ZERO, clock.now()), None);
+        }
+        // Nothing had come when the queue was last empty, so nothing came two milliseconds before.
+        std::thread::sleep(Duration::from_millis(3));
+        let (early, now) = (wall_now() - 2_000_000, clock.now());
+        assert_eq!(gauge.kernel_stamp(Some(early), now, now), None);
+        assert!(gauge.kernel_stamp(Some(early), RunNanos::ZERO, now).is_some());
+        assert_eq!((gauge.report().socket_fallbacks, gauge.report().read_delay.count()), (4, 1));
+    }
+
+    #[test]
+    fn without_kernel_stamps_nothing_is_a_fallback() {
+        let clock = RunClock::start();
+        let gauge = Gauge::new(clock, false);
+        assert_eq!(gauge.kernel_stamp(None, RunNanos::ZERO, clock.now()), None);
+        assert_eq!((gauge.report().socket_fallbacks, gauge.asks_kernel()), (0, false));
+    }
+}
