@@ -4,7 +4,6 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
 use std::task::Poll;
-use std::time::Duration;
 
 use plimsoll_units::{Clock, RunClock, RunNanos};
 use thiserror::Error;
@@ -15,7 +14,7 @@ use crate::open::OpenSteps;
 use crate::pacer::Pacer;
 use crate::seats::{Seat, Seats};
 use crate::step::{Due, Step};
-use crate::{ClosedLoop, Lags, OpenLoop, Start, Stop, Target};
+use crate::{ClosedLoop, Lags, OpenLoop, Spin, Start, Stop, Target};
 
 /// Starts in a row after which the other tasks of the thread get a turn. Only a driver that is
 /// behind gets there; without it one that can never catch up would keep everyone from ever reading
@@ -35,7 +34,7 @@ const BURST: u32 = 32;
 pub struct Driver {
     steps: Steps,
     clock: RunClock,
-    spin: Duration,
+    spin: Spin,
 }
 
 /// The loop that decides.
@@ -54,7 +53,7 @@ impl Driver {
     #[must_use]
     pub fn open(open: impl Into<OpenLoop>, clock: RunClock, origin: RunNanos) -> Self {
         let steps = Steps::Open(Box::new(OpenSteps::new(open.into(), origin)));
-        Self { steps, clock, spin: Duration::ZERO }
+        Self { steps, clock, spin: Spin::default() }
     }
 
     /// A driver that keeps the tasks of a closed loop in flight from `origin` on `clock`: the first
@@ -63,16 +62,14 @@ impl Driver {
     #[must_use]
     pub fn closed(closed: ClosedLoop, clock: RunClock, origin: RunNanos) -> Self {
         let steps = Steps::Closed(ClosedSteps::new(closed, origin));
-        Self { steps, clock, spin: Duration::ZERO }
+        Self { steps, clock, spin: Spin::default() }
     }
 
-    /// The same driver, waking `spin` ahead of each instant and waiting out the rest awake.
-    ///
-    /// It trades CPU for a start error below the system's wake-up time. Meanwhile other tasks of the
-    /// thread get their turns, except in the last few microseconds. Default: none.
+    /// The same driver, waking ahead of its instants as `spin` says: a [`Spin`], or a `Duration` for
+    /// a fixed one. [`Spin::default`] unless this is called.
     #[must_use]
-    pub fn spin(mut self, spin: Duration) -> Self {
-        self.spin = spin;
+    pub fn spin(mut self, spin: impl Into<Spin>) -> Self {
+        self.spin = spin.into();
         self
     }
 

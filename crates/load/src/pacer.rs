@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use plimsoll_units::{Clock, RunClock, RunNanos};
 
+use crate::Spin;
+use crate::spin::Lead;
+
 // The fallback is compiled into the tests everywhere, so that it cannot rot where it is not used.
 #[cfg(any(not(target_os = "linux"), test))]
 mod coarse;
@@ -25,22 +28,23 @@ const LAST_STRETCH: Duration = Duration::from_micros(5);
 pub(crate) struct Pacer {
     clock: RunClock,
     timer: Timer,
-    spin: Duration,
+    lead: Lead,
 }
 
 impl Pacer {
-    /// A pacer that wakes `spin` ahead of each instant and waits out the rest awake.
+    /// A pacer that wakes ahead of each instant as `spin` says and waits out the rest awake.
     ///
     /// Must be called inside a runtime.
-    pub(crate) fn new(clock: RunClock, spin: Duration) -> io::Result<Self> {
-        Ok(Self { clock, timer: Timer::new()?, spin: spin.max(Timer::LEAST_SPIN) })
+    pub(crate) fn new(clock: RunClock, spin: Spin) -> io::Result<Self> {
+        Ok(Self { clock, timer: Timer::new()?, lead: Lead::new(spin) })
     }
 
     /// Returns at `instant` or as soon after as the system lets it, never before.
     pub(crate) async fn until(&mut self, instant: RunNanos) -> io::Result<()> {
-        let wake = instant.saturating_sub(self.spin);
+        let wake = instant.saturating_sub(self.lead.get().max(Timer::LEAST_SPIN));
         if self.clock.now() < wake {
             self.timer.sleep_until(&self.clock, wake).await?;
+            self.lead.woke(self.clock.now() - wake);
         }
         loop {
             match instant.since(self.clock.now()) {
@@ -64,7 +68,7 @@ mod tests {
     fn never_wakes_early_and_does_not_sleep_past_instants_gone_by() {
         runtime().block_on(async {
             let clock = RunClock::start();
-            for spin in [Duration::ZERO, Duration::from_micros(300)] {
+            for spin in [Spin::NONE, Duration::from_micros(300).into(), Spin::default()] {
                 let mut pacer = Pacer::new(clock, spin).unwrap();
                 let start = clock.now();
                 for step in [3_000_u64, 3_001, 3_001, 1_000, 5_000] {
@@ -78,10 +82,26 @@ mod tests {
     }
 
     #[test]
+    fn learns_how_long_waking_takes() {
+        runtime().block_on(async {
+            let clock = RunClock::start();
+            let limit = Duration::from_micros(80);
+            let mut pacer = Pacer::new(clock, Spin::Learned(limit)).unwrap();
+            for _ in 0..10 {
+                let instant = clock.now() + Duration::from_millis(1);
+                pacer.until(instant).await.unwrap();
+                assert!(clock.now() >= instant);
+            }
+            // No system acts on a timer in no time.
+            assert!(pacer.lead.get() > Duration::ZERO && pacer.lead.get() <= limit);
+        });
+    }
+
+    #[test]
     fn a_sleep_given_up_leaves_no_trace() {
         runtime().block_on(async {
             let clock = RunClock::start();
-            let mut pacer = Pacer::new(clock, Duration::ZERO).unwrap();
+            let mut pacer = Pacer::new(clock, Spin::NONE).unwrap();
             // Given up before it is due; its expiry then falls into the next sleep.
             let soon = clock.now() + Duration::from_millis(2);
             tokio::select! {

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use plimsoll_load::{
-    ArrivalProcess, ClosedLoop, Driver, DriverReport, OpenLoop, Schedule, Start, Stop, Target,
-    pacing_runtime,
+    ArrivalProcess, ClosedLoop, Driver, DriverReport, OpenLoop, Schedule, Spin, Start, Stop,
+    Target, pacing_runtime,
 };
 use plimsoll_units::{Clock, Rate, RunClock, RunNanos};
 
@@ -58,8 +58,9 @@ fn assert_kept(
 #[test]
 fn starts_every_arrival_at_its_own_instant() {
     for (process, spin) in [
-        (ArrivalProcess::Poisson, Duration::ZERO),
-        (ArrivalProcess::Constant, Duration::from_micros(200)),
+        (ArrivalProcess::Poisson, Spin::default()),
+        (ArrivalProcess::Poisson, Spin::NONE),
+        (ArrivalProcess::Constant, Duration::from_micros(200).into()),
     ] {
         let (clock, log, stop) = (RunClock::start(), Log::default(), Stop::new());
         let origin = clock.now() + ms(5);

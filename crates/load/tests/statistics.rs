@@ -10,9 +10,12 @@
 use plimsoll_load::{ArrivalProcess, Schedule};
 use plimsoll_units::Rate;
 use statrs::distribution::{Binomial, Poisson};
-use statrs::distribution::{ChiSquared, ContinuousCDF, Discrete, DiscreteCDF, Exp, Gamma};
+use statrs::distribution::{ContinuousCDF, Discrete, DiscreteCDF, Exp, Gamma};
 
-const LEVEL: f64 = 0.01;
+use oracle::{LEVEL, counts_rejected, gaps_rejected, judge_poisson};
+
+#[path = "statistics/oracle.rs"]
+mod oracle;
 
 fn schedule(text: &str, per_second: f64, seed: u64) -> Schedule {
     let process: ArrivalProcess = text.parse().expect("the tests write processes right");
@@ -37,23 +40,6 @@ fn gaps(text: &str, per_second: f64, seed: u64, count: usize) -> Vec<f64> {
         .collect()
 }
 
-/// Whether Kolmogorov-Smirnov rejects, at 1 %, that `values` come from `cdf`. The critical value is
-/// the asymptotic one with Stephens' correction for finite n. Steps of the empirical distribution
-/// below 100 ns are not looked at: offsets are whole nanoseconds, and of gamma gaps with a large cv a
-/// good part is smaller than that.
-fn ks_rejects(mut values: Vec<f64>, cdf: impl Fn(f64) -> f64) -> bool {
-    values.sort_by(f64::total_cmp);
-    let n = values.len() as f64;
-    let distance = values.iter().enumerate().fold(0.0_f64, |worst, (i, value)| {
-        if *value < 1e-7 {
-            return worst;
-        }
-        let p = cdf(*value);
-        worst.max(p - i as f64 / n).max((i + 1) as f64 / n - p)
-    });
-    distance * (n.sqrt() + 0.12 + 0.11 / n.sqrt()) > 1.6276
-}
-
 /// Asserts that the number of rejections over as many seeds is one that a test at 1 % of a true
 /// hypothesis has: between the outer 1/20,000 of the binomial distribution on either side.
 fn assert_level(what: &str, seeds: u64, rejects: impl Fn(u64) -> bool) {
@@ -66,35 +52,45 @@ fn assert_level(what: &str, seeds: u64, rejects: impl Fn(u64) -> bool) {
     assert!(above > 5e-5, "{what}: {found} of {seeds} seeds rejected: {rejected:?}");
 }
 
-#[test]
-fn poisson_gaps_are_exponential() {
-    let exponential = Exp::new(25.0).unwrap();
-    assert_level("exponential gaps", 1_000, |seed| {
-        ks_rejects(gaps("poisson", 25.0, seed, 400), |gap| exponential.cdf(gap))
-    });
+/// Asserts that the arrivals of 1,000 seeds, put together again from so many shards in the order in
+/// which they are due, are Poisson: counts in 0.1, 1 and 10 s and gaps, each at its level.
+fn assert_poisson(shards: u32) {
+    let (rate, length) = (20.0, 100.0);
+    let verdicts: Vec<_> = (0..1_000)
+        .map(|seed| {
+            let mut due = Vec::with_capacity(2_500);
+            for shard in 0..shards {
+                let shard = schedule("poisson", rate, seed)
+                    .shard(shard, shards)
+                    .expect("it is one of them");
+                due.extend(
+                    shard.map(|arrival| arrival.offset.as_secs_f64()).take_while(|at| *at < length),
+                );
+            }
+            due.sort_by(f64::total_cmp);
+            judge_poisson(&due, rate, length)
+        })
+        .collect();
+    for (place, test) in oracle::TESTS.into_iter().enumerate() {
+        assert_level(&format!("{test} of {shards} shards"), 1_000, |seed| {
+            verdicts[seed as usize][place]
+        });
+    }
 }
 
 #[test]
-fn poisson_counts_are_dispersed_as_poisson_in_windows_of_any_length() {
-    // Sum of (count - mean)^2 / mean over the windows: chi-squared, one degree less than windows.
-    for (window, windows) in [(0.1, 1_000), (1.0, 100), (10.0, 10)] {
-        let chi = ChiSquared::new(f64::from(windows - 1)).unwrap();
-        assert_level(&format!("dispersion in {window} s"), 1_000, |seed| {
-            let mut counts = vec![0.0; windows as usize];
-            let length = window * f64::from(windows);
-            for arrival in schedule("poisson", 20.0, seed) {
-                let at = arrival.offset.as_secs_f64();
-                if at >= length {
-                    break;
-                }
-                counts[(at / window) as usize] += 1.0;
-            }
-            let mean = counts.iter().sum::<f64>() / counts.len() as f64;
-            let dispersion = counts.iter().map(|c| (c - mean) * (c - mean) / mean).sum::<f64>();
-            let p = chi.cdf(dispersion);
-            !(LEVEL / 2.0..=1.0 - LEVEL / 2.0).contains(&p)
-        });
-    }
+fn one_shard_is_poisson() {
+    assert_poisson(1);
+}
+
+#[test]
+fn two_shards_together_are_poisson() {
+    assert_poisson(2);
+}
+
+#[test]
+fn eight_shards_together_are_poisson() {
+    assert_poisson(8);
 }
 
 /// The count of a fixed length varies as it must; a schedule stretched to fit a count would not.
@@ -118,7 +114,7 @@ fn gamma_gaps_are_gamma_with_the_cv_asked_for() {
         let shape = 1.0 / (cv * cv);
         let gamma = Gamma::new(shape, shape * 10.0).unwrap();
         assert_level(&text, 300, |seed| {
-            ks_rejects(gaps(&text, 10.0, seed, 200), |gap| gamma.cdf(gap))
+            gaps_rejected(gaps(&text, 10.0, seed, 200), |gap| gamma.cdf(gap))
         });
 
         let many = gaps(&text, 10.0, 77, 200_000);
@@ -156,7 +152,7 @@ fn a_ramp_is_poisson_at_its_own_rate() {
                     integral
                 })
                 .collect();
-            ks_rejects(rescaled, |value| unit.cdf(value))
+            gaps_rejected(rescaled, |value| unit.cdf(value))
         });
 
         // Arrivals on the ramp and in 10 s after it, over 400 seeds, against their expectation.
@@ -183,7 +179,27 @@ fn the_oracle_rejects_what_is_not_poisson() {
     let exponential = Exp::new(25.0).unwrap();
     for text in ["constant", "gamma(cv=1.4)", "gamma(cv=0.7)"] {
         let rejected = (0..50)
-            .filter(|seed| ks_rejects(gaps(text, 25.0, *seed, 1_000), |gap| exponential.cdf(gap)))
+            .filter(|seed| {
+                gaps_rejected(gaps(text, 25.0, *seed, 1_000), |gap| exponential.cdf(gap))
+            })
+            .count();
+        assert!(rejected >= 45, "{text}: {rejected} of 50");
+    }
+}
+
+/// Nor do counts pass that are too even, too uneven, or made up to a total.
+#[test]
+fn the_oracle_rejects_counts_that_are_not_poisson() {
+    for (text, windows) in [("gamma(cv=0.7)", 100), ("gamma(cv=1.4)", 100), ("constant", 10)] {
+        let length = f64::from(windows);
+        let rejected = (0..50)
+            .filter(|seed| {
+                let due: Vec<_> = offsets(text, 25.0, *seed, 4_000)
+                    .into_iter()
+                    .filter(|at| *at < length)
+                    .collect();
+                counts_rejected(&due, 1.0, length)
+            })
             .count();
         assert!(rejected >= 45, "{text}: {rejected} of 50");
     }

@@ -31,7 +31,7 @@ impl AsRawFd for Descriptor {
 }
 
 impl Timer {
-    /// The kernel's timer needs no help.
+    /// The kernel's timer is exact; what waking takes is learned ([`crate::Spin`]).
     pub(super) const LEAST_SPIN: Duration = Duration::ZERO;
 
     pub(super) fn new() -> io::Result<Self> {
