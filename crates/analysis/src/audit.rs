@@ -7,6 +7,7 @@
 mod chunked_tokens;
 mod client_busy;
 mod client_late;
+mod clock_step;
 mod cold_start;
 mod concurrency_capped;
 mod drain_bias;
@@ -21,7 +22,10 @@ mod rate_missed;
 mod token_count;
 mod window_short;
 
-use plimsoll_records::{Finding, FindingCode, PointFile, RequestRow, Severity};
+use plimsoll_records::{Finding, FindingCode, PointFile, RequestRow, SelfTest, Severity};
+
+use crate::latency::ttft;
+use crate::quantile::{median, rank};
 
 use crate::{Group, PointSummary, Window};
 
@@ -45,6 +49,21 @@ impl<'a> Evidence<'a> {
         self.due().filter(|row| row.outcome.is_ok())
     }
 
+    /// The median TTFT of those, ms, by nearest rank however few they are; `None` without one.
+    fn median_ttft_ms(&self) -> Option<f64> {
+        let mut ttfts: Vec<u64> =
+            self.ok().filter_map(ttft).map(|at| at.as_nanos() as u64).collect();
+        median(&mut ttfts).map(|nanos| nanos as f64 / 1e6)
+    }
+
+    /// How long a request took to leave the driver's hands at worst, by the worst worker thread:
+    /// the p99 of its wake-ups, ms; `None` where none was recorded.
+    fn wake_up_p99_ms(&self) -> Option<f64> {
+        let known =
+            self.point.workers.iter().map(|worker| worker.wake_up).filter(|lag| lag.count > 0);
+        known.map(|lag| lag.p99_ms).max_by(f64::total_cmp)
+    }
+
     /// Whether the server kept up.
     fn is_stable(&self) -> bool {
         self.summary.stability.stable
@@ -57,12 +76,17 @@ impl<'a> Evidence<'a> {
 #[must_use]
 pub fn audit_point(point: &PointFile, rows: &[RequestRow], summary: &PointSummary) -> Vec<Finding> {
     let evidence = Evidence { point, rows, summary, window: summary.window };
-    let checks: [fn(&Evidence<'_>) -> Option<Finding>; 15] = [
+    let checks: [fn(&Evidence<'_>) -> Option<Finding>; 20] = [
         rate_missed::check,
         concurrency_capped::check,
         errors_excluded::check,
-        client_late::check,
-        client_busy::check,
+        client_late::check_lag,
+        client_late::check_read_delay,
+        client_late::check_shared,
+        client_late::check_fallback,
+        client_busy::check_cpu,
+        client_busy::check_run_queue,
+        clock_step::check,
         window_short::check,
         not_stationary::check,
         cold_start::check,
@@ -86,6 +110,21 @@ pub fn audit_point(point: &PointFile, rows: &[RequestRow], summary: &PointSummar
 #[must_use]
 pub fn audit_group(group: &Group) -> Vec<Finding> {
     no_plateau::check(group).into_iter().collect()
+}
+
+/// What the self-tests of a run say against it as a whole: what the client's own error was on that
+/// machine, before the first point and after the last. Findings of the code `client-late`, about
+/// no point; add them to the judgement with
+/// [`Judgement::with_findings`](crate::Judgement::with_findings).
+#[must_use]
+pub fn judge_self_tests(tests: &[SelfTest]) -> Vec<Finding> {
+    client_late::judge_self_tests(tests)
+}
+
+/// The p99 by nearest rank, however few the values are; `None` of nothing.
+fn p99(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    (!values.is_empty()).then(|| values[rank(values.len(), 0.99)])
 }
 
 /// A finding without its point, which [`audit_point`] fills in. Names of numbers end in their unit.

@@ -1,7 +1,8 @@
 //! From audited points to the judgement of a run.
 
-use plimsoll_records::{Finding, OfferedLoad, PointFile, RequestRow, Severity, Verdict};
+use plimsoll_records::{Finding, OfferedLoad, PointFile, RequestRow, Severity};
 
+use crate::judgement::verdict;
 use crate::{Group, Judgement, PointSummary, Slo, audit_group, audit_point, saturation, summarise};
 
 /// A point with what the audit found at it.
@@ -34,7 +35,8 @@ impl AuditedPoint {
 /// Points with the same factors form a group; an error at a point voids it, and the group's
 /// saturation leaves it out. The verdict: *invalid* when a finding about the whole run is an error,
 /// or a group has no capacity (nothing was measured, or everything was voided); *qualified* when
-/// any finding is a warning or an error; else *valid*. Notes say nothing against a result.
+/// any finding is a warning or an error; else *valid*. Notes say nothing against a result. What else
+/// is to be said of the run comes in by [`Judgement::with_findings`].
 #[must_use]
 pub fn judge(points: Vec<AuditedPoint>) -> Judgement {
     let mut findings = Vec::new();
@@ -67,22 +69,9 @@ pub fn judge(points: Vec<AuditedPoint>) -> Judgement {
     for group in &groups {
         findings.extend(audit_group(group));
     }
-    // The sort keeps the order of the plan within a severity.
-    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-    Judgement { verdict: verdict(&groups, &findings), groups, findings }
-}
-
-/// What the run is worth.
-fn verdict(groups: &[Group], findings: &[Finding]) -> Verdict {
-    let unknown = groups.iter().any(|group| group.saturation.capacity_per_s.is_none());
-    let run_error = findings.iter().any(|f| f.severity == Severity::Error && f.point.is_none());
-    if groups.is_empty() || unknown || run_error {
-        Verdict::Invalid
-    } else if findings.iter().any(|f| f.severity >= Severity::Warning) {
-        Verdict::Qualified
-    } else {
-        Verdict::Valid
-    }
+    let verdict = verdict(&groups, &findings);
+    // Sorts them, too: the order of the plan is kept within a severity.
+    Judgement { verdict, groups, findings }.with_findings(Vec::new())
 }
 
 /// What a point is sorted by: its rate, or its concurrency.
@@ -95,7 +84,7 @@ fn load(point: &PointSummary) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use plimsoll_records::{FindingCode, PointEnd};
+    use plimsoll_records::{FindingCode, PointEnd, Verdict};
 
     use super::*;
     use crate::audit::fixture::{Fixture, MS, delay};
@@ -165,6 +154,29 @@ mod tests {
         let mut lost = ladder();
         lost.iter_mut().for_each(|point| point.point.ended = PointEnd::TargetLost);
         assert_eq!(judged(&lost).verdict, Verdict::Invalid);
+    }
+
+    #[test]
+    fn findings_about_the_run_take_their_place_and_part_in_the_verdict() {
+        let about_the_run = |severity: Severity| Finding {
+            code: FindingCode::ClientLate,
+            severity,
+            point: None,
+            message: "said elsewhere".to_owned(),
+            numbers: std::collections::BTreeMap::new(),
+            remedy: String::new(),
+        };
+        for (severity, verdict) in [
+            (Severity::Note, Verdict::Valid),
+            (Severity::Warning, Verdict::Qualified),
+            (Severity::Error, Verdict::Invalid),
+        ] {
+            let judgement = judged(&ladder()).with_findings(vec![about_the_run(severity)]);
+            assert_eq!(judgement.verdict, verdict);
+            let place = judgement.findings.iter().position(|f| f.message == "said elsewhere");
+            let graver = judgement.findings.iter().filter(|f| f.severity >= severity).count();
+            assert_eq!(place, Some(graver - 1), "after those of the points");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use plimsoll_records::{Finding, Verdict};
+use plimsoll_records::{Finding, Severity, Verdict};
 
 use crate::{Estimate, PointSummary};
 
@@ -15,6 +15,34 @@ pub struct Judgement {
     pub groups: Vec<Group>,
     /// Every finding of the audit, gravest first.
     pub findings: Vec<Finding>,
+}
+
+impl Judgement {
+    /// The same with findings about the run as a whole, from elsewhere than its points
+    /// ([`judge_self_tests`](crate::judge_self_tests)): they take their place by severity, after
+    /// those of the points, and the verdict is that of all of them.
+    #[must_use]
+    pub fn with_findings(mut self, findings: Vec<Finding>) -> Self {
+        self.findings.extend(findings);
+        // The sort keeps the order within a severity.
+        self.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        self.verdict = verdict(&self.groups, &self.findings);
+        self
+    }
+}
+
+/// What the run is worth: *invalid* when a finding about the whole run is an error, or a group has
+/// no capacity; *qualified* when any finding is a warning or an error; else *valid*.
+pub(crate) fn verdict(groups: &[Group], findings: &[Finding]) -> Verdict {
+    let unknown = groups.iter().any(|group| group.saturation.capacity_per_s.is_none());
+    let run_error = findings.iter().any(|f| f.severity == Severity::Error && f.point.is_none());
+    if groups.is_empty() || unknown || run_error {
+        Verdict::Invalid
+    } else if findings.iter().any(|f| f.severity >= Severity::Warning) {
+        Verdict::Qualified
+    } else {
+        Verdict::Valid
+    }
 }
 
 /// The points that share their factors: one ladder of rates.

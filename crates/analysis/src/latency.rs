@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use plimsoll_records::RequestRow;
 
-use crate::quantile::quantile;
+use crate::quantile::{quantile, weighted_quantile};
 use crate::{LatencySummary, SloMetric};
 
 /// First token - intended, from the moment the schedule meant; `None` without a token.
@@ -38,23 +38,46 @@ pub(crate) fn by_metric(row: &RequestRow, metric: SloMetric) -> Option<Duration>
     }
 }
 
-/// The distribution of `samples`, of a population in which `missing` more had no value.
-pub(crate) fn describe(samples: impl Iterator<Item = Duration>, missing: u64) -> LatencySummary {
-    // Half the range of u64 is 292 years: no latency of a run saturates.
-    let mut sorted: Vec<u64> = samples.map(|span| span.as_nanos() as u64).collect();
-    sorted.sort_unstable();
-    let sum: u128 = sorted.iter().map(|&nanos| u128::from(nanos)).sum();
-    let n = sorted.len();
+/// The distribution of `samples` in nanoseconds, of a population in which `missing` more had no
+/// value.
+pub(crate) fn describe(mut samples: Vec<u64>, missing: u64) -> LatencySummary {
+    samples.sort_unstable();
+    let sum: u128 = samples.iter().map(|&nanos| u128::from(nanos)).sum();
+    let n = samples.len() as u64;
     LatencySummary {
-        n: n as u64,
+        n,
         missing,
-        mean: (n > 0).then(|| Duration::from_nanos((sum / n.max(1) as u128) as u64)),
-        min: sorted.first().copied().map(Duration::from_nanos),
-        max: sorted.last().copied().map(Duration::from_nanos),
-        p50: quantile(&sorted, 0.5),
-        p90: quantile(&sorted, 0.9),
-        p99: quantile(&sorted, 0.99),
+        mean: mean(sum, n),
+        min: samples.first().copied().map(Duration::from_nanos),
+        max: samples.last().copied().map(Duration::from_nanos),
+        p50: quantile(&samples, 0.5),
+        p90: quantile(&samples, 0.9),
+        p99: quantile(&samples, 0.99),
     }
+}
+
+/// The same for samples that each stand for several alike: (nanoseconds, how many). n and the mean
+/// count them all; the intervals of the quantiles take each for the one sample that it is.
+pub(crate) fn describe_weighted(mut samples: Vec<(u64, u32)>, missing: u64) -> LatencySummary {
+    samples.sort_unstable();
+    let sum: u128 =
+        samples.iter().map(|&(nanos, weight)| u128::from(nanos) * u128::from(weight)).sum();
+    let n = samples.iter().map(|&(_, weight)| u64::from(weight)).sum();
+    LatencySummary {
+        n,
+        missing,
+        mean: mean(sum, n),
+        min: samples.first().map(|&(nanos, _)| Duration::from_nanos(nanos)),
+        max: samples.last().map(|&(nanos, _)| Duration::from_nanos(nanos)),
+        p50: weighted_quantile(&samples, n, 0.5),
+        p90: weighted_quantile(&samples, n, 0.9),
+        p99: weighted_quantile(&samples, n, 0.99),
+    }
+}
+
+/// A mean is at most the largest sample, so it fits.
+fn mean(sum: u128, n: u64) -> Option<Duration> {
+    Some(Duration::from_nanos(sum.checked_div(u128::from(n))? as u64))
 }
 
 /// The distribution of one value a request; those without it count as missing.
@@ -63,29 +86,15 @@ pub(crate) fn of_requests<'a>(
     value: impl Fn(&RequestRow) -> Option<Duration>,
 ) -> LatencySummary {
     let mut missing = 0;
-    let samples: Vec<Duration> = rows
+    let samples: Vec<u64> = rows
         .filter_map(|row| {
             let found = value(row);
             missing += u64::from(found.is_none());
-            found
+            // Half the range of u64 is 292 years: no latency of a run saturates.
+            found.map(|span| span.as_nanos() as u64)
         })
         .collect();
-    describe(samples.into_iter(), missing)
-}
-
-/// The distribution of the gaps between successive chunks, pooled over the requests that ended
-/// well; a request with fewer than two chunks, or that did not end well, counts as missing.
-pub(crate) fn inter_token<'a>(rows: impl Iterator<Item = &'a RequestRow>) -> LatencySummary {
-    let mut missing = 0;
-    let mut gaps = Vec::new();
-    for row in rows {
-        if row.outcome.is_ok() && row.chunks.len() > 1 {
-            gaps.extend(row.chunks.windows(2).map(|pair| pair[1].at - pair[0].at));
-        } else {
-            missing += 1;
-        }
-    }
-    describe(gaps.into_iter(), missing)
+    describe(samples, missing)
 }
 
 #[cfg(test)]
@@ -126,10 +135,10 @@ mod tests {
     #[test]
     fn a_description_of_nothing_and_of_one() {
         assert_eq!(
-            describe(std::iter::empty(), 3),
+            describe(Vec::new(), 3),
             LatencySummary { missing: 3, ..LatencySummary::default() }
         );
-        let one = describe([Duration::from_millis(7)].into_iter(), 0);
+        let one = describe(vec![7 * MS], 0);
         assert_eq!((one.mean, one.min, one.max, one.p50.value), (ms(7), ms(7), ms(7), None));
     }
 }

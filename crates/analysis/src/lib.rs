@@ -5,7 +5,7 @@
 //! [`audit_point`] says what speaks against it, as findings with code, numbers and remedy
 //! ([`AuditedPoint::of`] does both); [`judge()`] puts the points of a run together: groups by
 //! factors, each with its [`saturation()`] (plateau, capacity, SLO capacity, knee), the findings, and
-//! the verdict.
+//! the verdict; [`judge_self_tests`] says what the client's own error adds to that.
 //!
 //! Units and clocks: stamps are `RunNanos` of the run's one clock, latencies `Duration`, rates per
 //! second, lengths tokens. Every number that was estimated is an [`Estimate`] with its 95 %
@@ -41,6 +41,7 @@
 mod audit;
 mod batch_means;
 mod estimate;
+mod gaps;
 mod goodput;
 mod in_flight;
 mod judge;
@@ -59,7 +60,7 @@ mod tokens;
 mod warm_up;
 mod window;
 
-pub use audit::{audit_group, audit_point};
+pub use audit::{audit_group, audit_point, judge_self_tests};
 pub use estimate::Estimate;
 pub use judge::{AuditedPoint, judge};
 pub use judgement::{Group, Judgement, Saturation};
@@ -68,7 +69,7 @@ pub use saturation::saturation;
 pub use slo::{Slo, SloMetric, SloTerm};
 pub use summarise::summarise;
 pub use summary::{
-    Counts, Goodput, LatencySummary, PointSummary, Quantile, Stability, TimelineSample,
+    ChunkCounts, Counts, Goodput, LatencySummary, PointSummary, Quantile, Stability, TimelineSample,
 };
 pub use warm_up::WarmUp;
 pub use window::Window;

@@ -8,7 +8,9 @@ use plimsoll_units::RunNanos;
 
 use crate::batch_means::{self, FINE_BINS};
 use crate::in_flight::InFlight;
-use crate::{Counts, PointSummary, Slo, Window, goodput, latency, stability, timeline, tokens};
+use crate::{
+    Counts, PointSummary, Slo, Window, gaps, goodput, latency, stability, timeline, tokens,
+};
 
 /// Everything that is known of a point, from its rows.
 ///
@@ -44,6 +46,7 @@ pub fn summarise(point: &PointFile, rows: &[RequestRow], slo: &Slo) -> PointSumm
         }
         None => batch_means::rate(&delivered, seconds),
     };
+    let gaps = gaps::Gaps::of(due());
     PointSummary {
         id: point.id.clone(),
         factors: point.factors.clone(),
@@ -67,7 +70,9 @@ pub fn summarise(point: &PointFile, rows: &[RequestRow], slo: &Slo) -> PointSumm
         ttft: of_ok(latency::ttft),
         service_ttft: of_ok(latency::service_ttft),
         tpot: of_ok(latency::tpot),
-        itl: latency::inter_token(due()),
+        itl: gaps.itl,
+        chunk_gap: gaps.chunk_gap,
+        chunks: gaps.chunks,
         e2e: of_ok(|row| Some(latency::e2e(row))),
         schedule_lag: latency::of_requests(due(), RequestRow::schedule_lag),
         timeline: timeline::timeline(point, rows, &in_flight),

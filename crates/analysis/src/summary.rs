@@ -55,8 +55,14 @@ pub struct PointSummary {
     pub service_ttft: LatencySummary,
     /// Time per output token after the first.
     pub tpot: LatencySummary,
-    /// Gap between successive output chunks, pooled over requests.
+    /// Inter-token latency, per token: the gap before a chunk / its tokens, once a token, pooled over
+    /// the requests whose chunks the server counted, every one of them. Empty where it counted none:
+    /// `chunks.uncounted_responses` then says why, and `chunk_gap` is what is known.
     pub itl: LatencySummary,
+    /// Gap between successive chunks of a response, whatever they carried, pooled over requests.
+    pub chunk_gap: LatencySummary,
+    /// Chunks of the requests that ended well, and what their stamps and counts are worth.
+    pub chunks: ChunkCounts,
     /// Done - intended.
     pub e2e: LatencySummary,
     /// Sent - intended.
@@ -91,6 +97,26 @@ impl Counts {
     #[must_use]
     pub fn of(&self, outcome: Outcome) -> u64 {
         self.by_outcome.get(outcome.as_str()).copied().unwrap_or(0)
+    }
+}
+
+/// Chunks of the requests that were due in the window and ended well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChunkCounts {
+    /// Chunks that carried tokens.
+    pub all: u64,
+    /// Of those: chunks with the stamp of another chunk of their response.
+    pub shared: u64,
+    /// Responses with two chunks or more of which the server did not count every one, so that they
+    /// are missing from `itl`.
+    pub uncounted_responses: u64,
+}
+
+impl ChunkCounts {
+    /// Shared chunks / all chunks; 0 without any.
+    #[must_use]
+    pub fn shared_share(&self) -> f64 {
+        self.shared as f64 / self.all.max(1) as f64
     }
 }
 

@@ -1,14 +1,16 @@
-//! `chunked-tokens`: chunks carry several tokens, so ITL is per chunk.
+//! `chunked-tokens`: chunks carry several tokens, so the gap between chunks is not that between
+//! tokens.
 
 use plimsoll_records::{Finding, FindingCode, Severity};
 
 use super::{Evidence, finding};
 
-/// Mean tokens a chunk from which on ITL is no longer a token's.
+/// Mean tokens a chunk from which on the gap between chunks is no longer a token's.
 const SEVERAL: f64 = 1.02;
 
 /// Divides tokens (by usage, else by the chunks' counts) by chunks. A note where the server counts
-/// its chunks' tokens, a warning where each chunk had to be taken for one token.
+/// its chunks' tokens, for ITL then divides each gap by them; a warning where each chunk had to be
+/// taken for one token.
 pub(super) fn check(evidence: &Evidence<'_>) -> Option<Finding> {
     let (mut tokens, mut chunks, mut uncounted) = (0.0, 0.0, false);
     for row in evidence.ok().filter(|row| !row.chunks.is_empty()) {
@@ -24,8 +26,13 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Option<Finding> {
         FindingCode::ChunkedTokens,
         if uncounted { Severity::Warning } else { Severity::Note },
         format!(
-            "a chunk carries {mean:.2} tokens on average: ITL is the gap between chunks, not \
-             between tokens"
+            "a chunk carries {mean:.2} tokens on average, so the gap between chunks is not that \
+             between tokens: {}",
+            if uncounted {
+                "the server does not count them, and ITL is not known"
+            } else {
+                "ITL divides each gap by the tokens that the server counted in it"
+            }
         ),
         &[("tokens_per_chunk", mean)],
         "compare servers by TPOT; chunks join when the server sends several tokens at once \
@@ -56,6 +63,7 @@ mod tests {
         for (counted, severity) in [(true, Severity::Note), (false, Severity::Warning)] {
             let found = in_pairs(counted).find(FindingCode::ChunkedTokens).unwrap();
             assert_eq!((found.severity, found.numbers["tokens_per_chunk"]), (severity, 2.0));
+            assert_eq!(found.message.contains("not known"), !counted, "{}", found.message);
         }
         assert_eq!(Fixture::clean().find(FindingCode::ChunkedTokens), None);
     }

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use plimsoll_records::{
-    ChunkRow, ConnectionUse, Finding, FindingCode, OfferedLoad, Outcome, Phases, PointEnd,
-    PointFile, RequestRow, ServerCounters, StampSource, WorkerRecord, WorkloadRecord,
+    ChunkRow, ClockRecord, ConnectionUse, Finding, FindingCode, OfferedLoad, Outcome, Phases,
+    PointEnd, PointFile, RequestRow, ServerCounters, StampSource, StampsRecord, WorkerRecord,
+    WorkloadRecord,
 };
 use plimsoll_units::RunNanos;
 use rand_chacha::ChaCha8Rng;
@@ -69,9 +70,11 @@ impl Fixture {
             workers: vec![WorkerRecord {
                 worker: 0,
                 cpu_share: Some(0.3),
-                rows_deferred: 0,
-                bodies_late: 0,
+                run_queue_share: Some(0.01),
+                ..WorkerRecord::default()
             }],
+            stamps: StampsRecord::default(),
+            clock: ClockRecord::default(),
             server: ServerCounters::default(),
             workload: WorkloadRecord {
                 shared_prefix: Some(0.0),
@@ -99,7 +102,7 @@ impl Fixture {
 pub(crate) fn row(id: u64, intended: RunNanos, first: u64, gap: u64, tokens: u32) -> RequestRow {
     let at = |k: u32| RunNanos::from_nanos(intended.as_nanos() + first + u64::from(k) * gap);
     let chunks: Vec<ChunkRow> = (0..tokens)
-        .map(|k| ChunkRow { at: at(k), tokens: 1, counted: true, reasoning: false })
+        .map(|k| ChunkRow { at: at(k), tokens: 1, counted: true, reasoning: false, shared: false })
         .collect();
     RequestRow {
         id,

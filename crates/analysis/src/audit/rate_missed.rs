@@ -62,6 +62,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Option<Finding> {
             ("offered_per_s", offered),
             ("achieved_per_s", achieved),
             ("scheduled_per_s", due as f64 / seconds),
+            ("wake_up_p99_ms", evidence.wake_up_p99_ms().unwrap_or(f64::NAN)),
             extra[0],
             extra[1],
         ];
@@ -207,8 +208,10 @@ mod tests {
         // 60 a second asked for, 52 sent: each send comes a little later than the one before.
         let mut fixture = Fixture::with(3, 60.0, 20.0);
         resend(&mut fixture, |_, at| Some(RunNanos::from_secs_f64(at.as_secs_f64() * 60.0 / 52.0)));
+        fixture.point.workers[0].wake_up =
+            plimsoll_records::LagRecord { count: 9, p99_ms: 2.5, ..Default::default() };
         let found = fixture.find(FindingCode::RateMissed).unwrap();
-        assert_eq!(found.severity, Severity::Error);
+        assert_eq!((found.severity, found.numbers["wake_up_p99_ms"]), (Severity::Error, 2.5));
         assert!(found.numbers["achieved_per_s"] < 54.0, "{found:?}");
     }
 

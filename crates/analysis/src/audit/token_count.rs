@@ -34,8 +34,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Option<Finding> {
             ("chunk_tokens", chunks),
             ("uncounted_requests", uncounted as f64),
         ],
-        "ask for continuous_usage_stats where the server has it; else read TPOT instead of ITL, \
-         for TPOT counts by usage",
+        "ask for continuous_usage_stats where the server has it; else read TPOT, which counts by \
+         usage",
     ))
 }
 

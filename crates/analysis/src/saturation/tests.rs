@@ -44,6 +44,8 @@ fn point(rate: f64, through: f64, half: f64, stable: bool) -> PointSummary {
         service_ttft: LatencySummary::default(),
         tpot: LatencySummary::default(),
         itl: LatencySummary::default(),
+        chunk_gap: LatencySummary::default(),
+        chunks: crate::ChunkCounts::default(),
         e2e: LatencySummary::default(),
         schedule_lag: LatencySummary::default(),
         timeline: Vec::new(),

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use plimsoll_analysis::{OverloadDetector, OverloadVerdict, Progress, WarmUp};
 use plimsoll_records::{
-    ChunkRow, ConnectionUse, OfferedLoad, Outcome, Phases, PointEnd, PointFile, RequestRow,
-    ServerCounters, StampSource, WorkerRecord, WorkloadRecord,
+    ChunkRow, ClockRecord, ConnectionUse, OfferedLoad, Outcome, Phases, PointEnd, PointFile,
+    RequestRow, ServerCounters, StampSource, StampsRecord, WorkerRecord, WorkloadRecord,
 };
 use plimsoll_units::RunNanos;
 use rand_chacha::ChaCha8Rng;
@@ -272,12 +272,9 @@ pub(crate) fn measure(
             end_ns: nanos(last),
         },
         ended: why,
-        workers: vec![WorkerRecord {
-            worker: 0,
-            cpu_share: Some(0.2),
-            rows_deferred: 0,
-            bodies_late: 0,
-        }],
+        workers: vec![WorkerRecord { worker: 0, cpu_share: Some(0.2), ..WorkerRecord::default() }],
+        stamps: StampsRecord::default(),
+        clock: ClockRecord::default(),
         server: ServerCounters::default(),
         workload: WorkloadRecord {
             shared_prefix: Some(0.0),
@@ -295,7 +292,13 @@ fn row(id: u64, request: &Request, last: f64) -> RequestRow {
         .tokens
         .iter()
         .filter(|&&at| at <= last)
-        .map(|&at| ChunkRow { at: nanos(at), tokens: 1, counted: true, reasoning: false })
+        .map(|&at| ChunkRow {
+            at: nanos(at),
+            tokens: 1,
+            counted: true,
+            reasoning: false,
+            shared: false,
+        })
         .collect();
     let whole = chunks.len() == request.output;
     let intended = nanos(request.at);
