@@ -21,8 +21,9 @@ const FIGURES: [Figure; 5] = [
 ];
 
 /// The figures as SVG, each with its file name: throughput over the offered load
-/// (`saturation.svg`), TTFT (`ttft.svg`), TPOT, ITL and E2E (`latency.svg`), how late the client
-/// sent (`schedule-lag.svg`) and requests in flight over time (`in-flight.svg`).
+/// (`saturation.svg`), TTFT (`ttft.svg`), TPOT, ITL (or the gap between chunks) and E2E
+/// (`latency.svg`), how late the client sent (`schedule-lag.svg`) and requests in flight over time
+/// (`in-flight.svg`).
 ///
 /// With several groups of points the names end in the group's number from 1
 /// (`saturation-1.svg`). A group without points has no figures.

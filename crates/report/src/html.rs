@@ -12,6 +12,7 @@ use crate::error::ReportError;
 use crate::figures;
 use crate::findings::{Entry, entries, tally};
 use crate::input::ReportInput;
+use crate::instrument::{Grid, Instrument};
 use crate::interactive::{self, Figure};
 use crate::ladder::{Ladder, State, ladders};
 use crate::markdown::resolved;
@@ -43,6 +44,7 @@ struct Page {
     groups: Vec<GroupPart>,
     tally: String,
     findings: Vec<Entry>,
+    instrument: InstrumentPart,
     how_to_read: [(&'static str, &'static str); 7],
     environment: Vec<(&'static str, String)>,
     left_out: Vec<String>,
@@ -65,6 +67,14 @@ struct GroupPart {
     footnotes: Vec<String>,
 }
 
+/// What the client knows of itself.
+struct InstrumentPart {
+    sentence: String,
+    facts: Vec<(&'static str, String)>,
+    tables: Vec<Grid>,
+    notes: Vec<&'static str>,
+}
+
 /// The report as one HTML page: figures to zoom and switch, points, findings, environment.
 ///
 /// It holds the plotting script (about 4.5 MB) and asks the network for nothing; its content
@@ -81,6 +91,7 @@ pub fn html(input: &ReportInput<'_>) -> Result<String, ReportError> {
         groups.push(group(ladder, place, files, input)?);
     }
     let manifest = input.manifest;
+    let instrument = Instrument::of(input, &ladders);
     let page = Page {
         nonce: nonce(manifest),
         style: STYLE,
@@ -95,6 +106,15 @@ pub fn html(input: &ReportInput<'_>) -> Result<String, ReportError> {
         groups,
         tally: tally(&findings),
         findings,
+        instrument: InstrumentPart {
+            sentence: instrument.sentence(),
+            facts: instrument.facts(Form::Wide),
+            tables: [instrument.test_table(), instrument.point_table()]
+                .into_iter()
+                .flatten()
+                .collect(),
+            notes: instrument.notes(),
+        },
         how_to_read: HOW_TO_READ,
         environment: environment(manifest),
         left_out: manifest.left_out.iter().map(left_out).collect(),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use plimsoll_analysis::Judgement;
-use plimsoll_records::Manifest;
+use plimsoll_records::{Manifest, PointFile};
 
 use crate::clean::clean;
 
@@ -16,13 +16,22 @@ pub struct ReportInput<'a> {
     pub judgement: &'a Judgement,
     /// The results folder, as it is to be shown.
     pub results: &'a Path,
+    /// The files of its points, in any order: what the client says of itself at each. Points without
+    /// one are shown all the same; then less is known of the client.
+    pub points: &'a [PointFile],
 }
 
 impl<'a> ReportInput<'a> {
-    /// The input of a report on one run.
+    /// The input of a report on one run, without the files of its points.
     #[must_use]
     pub const fn new(manifest: &'a Manifest, judgement: &'a Judgement, results: &'a Path) -> Self {
-        Self { manifest, judgement, results }
+        Self { manifest, judgement, results, points: &[] }
+    }
+
+    /// The same with the files of its points.
+    #[must_use]
+    pub const fn with_points(self, points: &'a [PointFile]) -> Self {
+        Self { points, ..self }
     }
 
     /// Where the HTML report lies in the results folder.

@@ -54,9 +54,10 @@ pub(crate) fn of_ladder(ladder: &Ladder<'_>, place: usize) -> Result<Vec<Figure>
         return Ok(Vec::new());
     }
     let ttft: Latency = |point| &point.ttft;
+    let gap = ladder.gap();
     let latencies: [(&str, &str, &str, Latency); 3] = [
         ("tpot", "Time per output token", "TPOT (ms)", |point| &point.tpot),
-        ("itl", "Gap between output chunks", "ITL (ms)", |point| &point.itl),
+        (gap.stem, gap.meaning, gap.axis, gap.of),
         ("e2e", "Whole response", "E2E (ms)", |point| &point.e2e),
     ];
     let mut sketches = vec![

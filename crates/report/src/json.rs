@@ -1,10 +1,13 @@
 //! The one object that `--json` prints: for scripts, so its keys are a contract.
 
+mod instrument;
+
 use plimsoll_analysis::{Estimate, LatencySummary, PointSummary, Quantile};
 use plimsoll_records::{Finding, OfferedLoad};
 use serde_json::{Map, Value, json};
 
 use crate::input::ReportInput;
+use crate::instrument::Instrument;
 use crate::ladder::{Ladder, Rung, State, ladders, ms};
 
 /// The report as one JSON object.
@@ -12,12 +15,20 @@ use crate::ladder::{Ladder, Rung, State, ladders, ms};
 /// Keys: `verdict`; `capacity_per_s` (`value`, `low`, `high`), `lower_bound`, `plateau_per_s`,
 /// `slo_capacity_per_s`, `knee_per_s` of the one group of points, `null` when there are several;
 /// `groups` with the same for each, and its `factors`; `points`, each with its `id` and the place
-/// of its `group`; `findings`; `results`, the path of the folder. Rates are per second and rounded
+/// of its `group`; `findings`; `instrument`, what the client knows of itself; `results`, the path of
+/// the folder. Rates are per second and rounded
 /// to six digits, latencies are milliseconds and rounded to the microsecond. What is not known is
 /// `null`; every number is finite.
 ///
 /// The latencies of a point that is not `stable` grow with the run: they are given, but they are
-/// not the server's.
+/// not the server's. `itl_ms` is `null` where the server did not say how many tokens its chunks carry;
+/// `chunk_gap_ms` is always there.
+///
+/// `instrument`: `stamps`, `stamps_remark`, `self_tests`, and of each of its `points` what the client
+/// was late by (`read_delay_ms`, `wake_up_ms`), the shares of its busiest thread, and counts of what
+/// fell back or was lost. The same keys beside `points` are over all of them: counts are sums, a
+/// quantile or share is the largest of any point (for several threads of a point likewise). They are
+/// absent when no file of a point was given.
 #[must_use]
 pub fn json(input: &ReportInput<'_>) -> Value {
     let ladders = ladders(&input.judgement.groups);
@@ -49,6 +60,8 @@ pub fn json(input: &ReportInput<'_>) -> Value {
     object.insert("groups".to_owned(), Value::Array(groups));
     object.insert("points".to_owned(), Value::Array(points));
     object.insert("findings".to_owned(), Value::Array(findings));
+    let instrument = instrument::instrument(&Instrument::of(input, &ladders));
+    object.insert("instrument".to_owned(), instrument);
     object.insert("results".to_owned(), json!(input.results.display().to_string()));
     Value::Object(object)
 }
@@ -102,7 +115,8 @@ fn point(group: usize, rung: &Rung<'_>) -> Value {
         "ttft_ms": latency(&point.ttft),
         "service_ttft_ms": latency(&point.service_ttft),
         "tpot_ms": latency(&point.tpot),
-        "itl_ms": latency(&point.itl),
+        "itl_ms": (point.itl.n > 0).then(|| latency(&point.itl)),
+        "chunk_gap_ms": latency(&point.chunk_gap),
         "e2e_ms": latency(&point.e2e),
         "schedule_lag_ms": latency(&point.schedule_lag),
     })

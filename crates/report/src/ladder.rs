@@ -34,6 +34,36 @@ pub(crate) enum Axis {
     Concurrency,
 }
 
+/// The gap between successive outputs that a ladder has: per token, or per chunk where the server did
+/// not say how many tokens its chunks carry.
+pub(crate) struct Gap {
+    /// The stem of its figure's id.
+    pub(crate) stem: &'static str,
+    /// Its name in a table.
+    pub(crate) name: &'static str,
+    /// What it is.
+    pub(crate) meaning: &'static str,
+    /// The title of its axis.
+    pub(crate) axis: &'static str,
+    /// Where it stands.
+    pub(crate) of: fn(&PointSummary) -> &LatencySummary,
+}
+
+const ITL: Gap = Gap {
+    stem: "itl",
+    name: "ITL",
+    meaning: "Gap between output tokens",
+    axis: "ITL (ms)",
+    of: |point| &point.itl,
+};
+const CHUNK_GAP: Gap = Gap {
+    stem: "chunk-gap",
+    name: "chunk gap",
+    meaning: "Gap between output chunks",
+    axis: "chunk gap (ms)",
+    of: |point| &point.chunk_gap,
+};
+
 /// One point of a ladder.
 pub(crate) struct Rung<'a> {
     /// The offered load: requests per second, or requests in flight.
@@ -188,6 +218,11 @@ impl<'a> Ladder<'a> {
         // A capacity far beyond what was offered would push the points into a corner.
         let marked = marks.into_iter().flatten().filter(|mark| *mark <= rung * 1.5);
         Some(marked.fold(rung, f64::max))
+    }
+
+    /// The gap to show: between tokens where any point knows it, else between chunks.
+    pub(crate) fn gap(&self) -> Gap {
+        if self.rungs.iter().any(|rung| rung.point.itl.n > 0) { ITL } else { CHUNK_GAP }
     }
 
     /// Mean output tokens of a request over the points that count, weighted by requests.

@@ -1,9 +1,14 @@
 //! What a person reads of a run: terminal, Markdown, HTML, SVG figures and the one JSON object.
 //!
-//! In order of use: [`ReportInput`] borrows the manifest of a run, the judgement of its analysis
-//! and the path of its results folder; [`terminal()`] is what is printed at the end of a run,
-//! [`json()`] what `--json` prints; [`markdown()`], [`html()`] and [`figures()`] are the files of
-//! the folder, and [`write_all`] puts those into it. [`ReportError`] says what failed.
+//! In order of use: [`ReportInput`] borrows the manifest of a run, the judgement of its analysis,
+//! the path of its results folder and the files of its points; [`terminal()`] is what is printed at
+//! the end of a run, [`json()`] what `--json` prints; [`markdown()`], [`html()`] and [`figures()`]
+//! are the files of the folder, and [`write_all`] puts those into it. [`ReportError`] says what
+//! failed.
+//!
+//! Every form ends with the instrument: what the client's own error was on this machine (its
+//! self-tests), where its stamps came from, how late its threads woke and read, and what it lost. Of
+//! several points the largest figure is given.
 //!
 //! Units: rates are per second, latencies milliseconds (seconds beyond 10 s in text), and every
 //! name or heading says so. A number that is not known is `–` in text and `null` in JSON. The
@@ -49,6 +54,7 @@ mod findings;
 mod folder;
 mod html;
 mod input;
+mod instrument;
 mod interactive;
 mod json;
 mod ladder;

@@ -6,6 +6,7 @@ use crate::clean::{clean_lines, fenced, markdown as escape};
 use crate::figures::file_names;
 use crate::findings::{Entry, entries, tally};
 use crate::input::ReportInput;
+use crate::instrument::{Grid, Instrument};
 use crate::ladder::{Ladder, ladders};
 use crate::resent::resent;
 use crate::table::{Form, Table};
@@ -39,6 +40,7 @@ pub fn markdown(input: &ReportInput<'_>) -> String {
         text.push_str(&section(ladder, files, input));
     }
     text.push_str(&findings(&entries));
+    text.push_str(&instrument(&Instrument::of(input, &ladders)));
     text.push_str("## How to read it\n\n");
     for (word, meaning) in HOW_TO_READ {
         let _ = writeln!(text, "- **{word}**: {meaning}");
@@ -114,6 +116,35 @@ fn findings(entries: &[Entry]) -> String {
     if !entries.is_empty() {
         text.push('\n');
     }
+    text
+}
+
+/// What the client knows of itself.
+fn instrument(instrument: &Instrument<'_>) -> String {
+    let mut text = format!("## The instrument\n\n{}\n\n", escape(&instrument.sentence()));
+    for (name, words) in instrument.facts(Form::Wide) {
+        let _ = writeln!(text, "- **{name}**: {}", escape(&words));
+    }
+    text.push('\n');
+    for table in [instrument.test_table(), instrument.point_table()].into_iter().flatten() {
+        text.push_str(&grid(&table));
+    }
+    for note in instrument.notes() {
+        let _ = writeln!(text, "{}\n", escape(note));
+    }
+    text
+}
+
+/// A table whose first column is words and whose others are numbers.
+fn grid(grid: &Grid) -> String {
+    let row = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+    let mut text = row(grid.head.iter().map(|head| head.join(" ").trim().to_owned()).collect());
+    let align = |place| if place == 0 { "---" } else { "---:" };
+    text.push_str(&row((0..grid.head.len()).map(|place| align(place).to_owned()).collect()));
+    for cells in &grid.rows {
+        text.push_str(&row(cells.iter().map(|cell| escape(cell)).collect()));
+    }
+    text.push('\n');
     text
 }
 

@@ -31,8 +31,19 @@ pub(crate) fn milliseconds(span: Duration) -> String {
     if seconds >= 9.9995 {
         return format!("{} s", three_digits(seconds));
     }
-    let value = seconds * 1e3;
+    in_ms(seconds * 1e3)
+}
+
+/// A number of milliseconds without its unit, to the microsecond at most.
+pub(crate) fn in_ms(value: f64) -> String {
     with_decimals(value, decimals_for(value, 3).min(3))
+}
+
+/// The same with its sign: `+0.031`, `−0.002`; 0 has none.
+pub(crate) fn signed_ms(value: f64) -> String {
+    let text = in_ms(value);
+    let positive = value > 0.0 && text.contains(|c: char| matches!(c, '1'..='9'));
+    if positive { format!("+{text}") } else { text }
 }
 
 /// The value of a quantile in [`milliseconds`], or [`UNKNOWN`].
@@ -173,6 +184,22 @@ mod tests {
         }
         assert_eq!(latency(Duration::from_millis(5)), "5.00 ms");
         assert_eq!(latency(Duration::from_secs(50)), "50.0 s");
+    }
+
+    #[test]
+    fn errors_have_a_sign() {
+        for (ms, text) in [
+            (0.031_4, "+0.031"),
+            (-0.002, "−0.002"),
+            (0.0, "0"),
+            (0.000_2, "0.000"),
+            (-0.000_2, "0.000"),
+            (12_345.6, "+12,346"),
+            (f64::NAN, "–"),
+            (f64::INFINITY, "–"),
+        ] {
+            assert_eq!(signed_ms(ms), text);
+        }
     }
 
     #[test]

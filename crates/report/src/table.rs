@@ -47,7 +47,7 @@ const fn wide(head: [&'static str; 2], cell: fn(&Rung<'_>, Form) -> String) -> C
 }
 
 /// Every column but the first, which depends on the load's kind.
-const COLUMNS: [Column; 17] = [
+const COLUMNS: [Column; 18] = [
     wide(["arrived", "req/s"], |rung, _| three_digits(rung.point.achieved_rate_per_s)),
     column(["throughput", "req/s"], 0, |rung, form| match form {
         Form::Narrow => three_digits(rung.point.throughput_per_s.value),
@@ -70,7 +70,9 @@ const COLUMNS: [Column; 17] = [
     column(["TTFT", "p99 ms"], 0, |rung, _| delay(rung, ttft, |l| quantile(l.p99))),
     column(["TPOT", "p50 ms"], 0, |rung, _| pace(rung, |p| &p.tpot, |l| quantile(l.p50))),
     column(["TPOT", "p99 ms"], 2, |rung, _| pace(rung, |p| &p.tpot, |l| quantile(l.p99))),
+    // Of these two a ladder shows the one that it knows.
     column(["ITL", "p99 ms"], 3, |rung, _| pace(rung, |p| &p.itl, |l| quantile(l.p99))),
+    column(["chunk gap", "p99 ms"], 3, |rung, _| pace(rung, |p| &p.chunk_gap, |l| quantile(l.p99))),
     column(["E2E", "p50 ms"], 1, |rung, _| delay(rung, |p| &p.e2e, |l| quantile(l.p50))),
     wide(["E2E", "p99 ms"], |rung, _| delay(rung, |p| &p.e2e, |l| quantile(l.p99))),
     column(["lag", "p99 ms"], 0, |rung, _| {
@@ -127,8 +129,12 @@ impl Table {
             Axis::Rate => ["offered", "req/s"],
             Axis::Concurrency => ["offered", "in flight"],
         };
-        let chosen: Vec<_> =
-            COLUMNS.iter().filter(|column| form == Form::Wide || !column.wide_only).collect();
+        let other_gap = if ladder.gap().name == "ITL" { "chunk gap" } else { "ITL" };
+        let chosen: Vec<_> = COLUMNS
+            .iter()
+            .filter(|column| form == Form::Wide || !column.wide_only)
+            .filter(|column| column.head[0] != other_gap)
+            .collect();
         let mut columns = vec![(load, 0)];
         columns.extend(chosen.iter().map(|column| (column.head, column.given_up)));
         let rows = ladder

@@ -8,6 +8,7 @@ use plimsoll_records::{Severity, Verdict};
 use crate::clean::clean;
 use crate::findings::{Entry, entries, tally};
 use crate::input::ReportInput;
+use crate::instrument::Instrument;
 use crate::ladder::{Ladder, State, ladders};
 use crate::numbers::count;
 use crate::resent::resent;
@@ -22,7 +23,7 @@ const MESSAGES: usize = 3;
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─'));
 
 /// The report as text for a terminal: a table of the points, the verdict, what the ladder says,
-/// the findings with their remedies, and the path of the HTML report.
+/// the findings with their remedies, the client's own error, and the path of the HTML report.
 ///
 /// `width` is the terminal's, in characters; lines stay within it (and within 100), down to 40, by
 /// leaving out columns and breaking sentences. `colour` asks for ANSI colours; the caller decides
@@ -78,6 +79,7 @@ pub fn terminal(input: &ReportInput<'_>, width: usize, colour: bool) -> String {
     }
 
     text.push_str(&paper.findings(&entries));
+    text.push_str(&paper.instrument(&Instrument::of(input, &ladders)));
     let path = clean(&input.report_path().display().to_string());
     let _ = writeln!(text, "\nReport: {path}");
     text
@@ -196,6 +198,15 @@ impl Paper {
             for remedy in &entry.remedies {
                 text.push_str(&self.paragraph("           → ", remedy));
             }
+        }
+        text
+    }
+
+    /// What the client's own error was, and what else it knows of itself.
+    fn instrument(&self, instrument: &Instrument<'_>) -> String {
+        let mut text = format!("\n{}", self.paragraph("", &instrument.sentence()));
+        for (name, words) in instrument.facts(Form::Narrow) {
+            text.push_str(&self.paragraph(&format!("  {name:<12}  "), &self.style(DIM, &words)));
         }
         text
     }

@@ -1,7 +1,7 @@
 //! The sentences that every form of the report shares: verdict, headline and facts of a ladder.
 
 use plimsoll_analysis::{Judgement, LatencySummary, PointSummary};
-use plimsoll_records::{LeftOut, Manifest, RunStatus, Severity, StampSource, Verdict};
+use plimsoll_records::{LeftOut, Machine, Manifest, RunStatus, Severity, StampSource, Verdict};
 
 use crate::clean::clean;
 use crate::findings::Entry;
@@ -275,7 +275,7 @@ pub(crate) fn environment(manifest: &Manifest) -> Vec<(&'static str, String)> {
             "Longest context",
             target
                 .max_model_len
-                .map_or_else(|| UNKNOWN.to_owned(), |n| format!("{} tokens", plain_count(n))),
+                .map_or_else(|| UNKNOWN.to_owned(), |n| format!("{} tokens", plain(n as f64))),
         ),
         (
             "CPU of the client",
@@ -286,6 +286,7 @@ pub(crate) fn environment(manifest: &Manifest) -> Vec<(&'static str, String)> {
             format!("{} GiB", plain(machine.memory_bytes as f64 / f64::from(1 << 30))),
         ),
         ("Operating system", format!("{}, kernel {}", known(&machine.os), known(&machine.kernel))),
+        ("Limits of the client", limits(machine)),
         ("Started", known(&manifest.started)),
         ("Run", run_status(manifest.status).to_owned()),
         ("Seed", manifest.seed.to_string()),
@@ -330,17 +331,24 @@ const fn run_status(status: RunStatus) -> &'static str {
     }
 }
 
-const fn stamps(source: StampSource) -> &'static str {
+/// Where stamps of this kind come from.
+pub(crate) const fn stamps(source: StampSource) -> &'static str {
     match source {
-        StampSource::User => "run clock, right after the read",
+        StampSource::User => "run clock, right after each read",
         StampSource::Socket => "kernel, socket time stamps",
         StampSource::Packet => "packet capture",
         _ => "another source",
     }
 }
 
-fn plain_count(n: u64) -> String {
-    three_digits(n as f64)
+/// What the system lets the client open, as far as it says so.
+fn limits(machine: &Machine) -> String {
+    let limits = [(machine.open_files, "open files"), (machine.local_ports, "local ports")];
+    let known: Vec<_> = limits
+        .iter()
+        .filter_map(|(limit, name)| limit.map(|n| format!("{} {name}", plain(n as f64))))
+        .collect();
+    if known.is_empty() { UNKNOWN.to_owned() } else { known.join(", ") }
 }
 
 /// How the page is to be read; the same lines in Markdown and HTML.
@@ -359,7 +367,7 @@ pub(crate) const HOW_TO_READ: [(&str, &str); 7] = [
     ),
     (
         "TTFT",
-        "time to the first token, counted from when the schedule wanted the request sent, so a late client cannot hide. TPOT: time per output token after the first. ITL: gap between output chunks. E2E: the whole response, from the same start as TTFT.",
+        "time to the first token, counted from when the schedule wanted the request sent, so a late client cannot hide. TPOT: time per output token after the first. ITL: gap between output tokens, where the server says how many each chunk carries; else the gap between output chunks stands in its place, as chunk gap. E2E: the whole response, from the same start as TTFT.",
     ),
     (
         "p50, p90, p99",

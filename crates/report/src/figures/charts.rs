@@ -98,15 +98,16 @@ pub(super) fn ttft(ladder: &Ladder<'_>, svg: &mut String) -> Drawn {
     sheet.finish()
 }
 
-/// TPOT, ITL and E2E over the offered load, beside each other.
+/// TPOT, ITL (else the gap between chunks) and E2E over the offered load, beside each other.
 pub(super) fn latency(ladder: &Ladder<'_>, svg: &mut String) -> Drawn {
-    let panels: [(&str, Latency); 3] = [
-        ("TPOT (ms)", |point| &point.tpot),
-        ("ITL (ms)", |point| &point.itl),
-        ("E2E (ms)", |point| &point.e2e),
-    ];
-    let sentence = "Where the server keeps up: time per output token, gap between chunks, response";
-    let sheet = Sheet::new(svg, 420, sentence, &quantile_legend())?;
+    let gap = ladder.gap();
+    let panels: [(&str, Latency); 3] =
+        [("TPOT (ms)", |point| &point.tpot), (gap.axis, gap.of), ("E2E (ms)", |point| &point.e2e)];
+    let sentence = format!(
+        "Where the server keeps up: time per output token, {}, whole response",
+        gap.meaning.to_lowercase()
+    );
+    let sheet = Sheet::new(svg, 420, &sentence, &quantile_legend())?;
     for (place, (title, latency)) in (0..).zip(panels) {
         quantiles(&sheet, (place, 3), ladder, title, latency, false)?;
     }

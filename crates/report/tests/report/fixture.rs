@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use plimsoll_analysis::{
-    Counts, Estimate, Goodput, Group, Judgement, LatencySummary, PointSummary, Quantile,
-    Saturation, Stability, TimelineSample, Window,
+    ChunkCounts, Counts, Estimate, Goodput, Group, Judgement, LatencySummary, PointSummary,
+    Quantile, Saturation, Stability, TimelineSample, Window,
 };
-use plimsoll_records::{Finding, FindingCode, Manifest, OfferedLoad, PointEnd, Severity, Verdict};
+use plimsoll_records::{
+    ClockRecord, Finding, FindingCode, LagRecord, Manifest, OfferedLoad, Phases, PointEnd,
+    PointFile, ServerCounters, Severity, StampSource, StampsRecord, Verdict, WorkerRecord,
+    WorkloadRecord,
+};
 use plimsoll_units::RunNanos;
 use serde_json::json;
 
@@ -35,7 +39,8 @@ pub(crate) fn manifest() -> Manifest {
         },
         "machine": {
             "cpu": "AMD EPYC 7763", "cores": 16, "memory_bytes": 68_719_476_736_u64,
-            "os": "Debian GNU/Linux 12", "kernel": "6.1.0"
+            "os": "Debian GNU/Linux 12", "kernel": "6.1.0",
+            "open_files": 1_048_576, "local_ports": 28_232
         },
         "target": {
             "launch": "attach", "url": "http://127.0.0.1:8000", "model": "qwen3-14b",
@@ -44,10 +49,80 @@ pub(crate) fn manifest() -> Manifest {
         },
         "points": ["r10", "r20", "r30", "r40", "r50", "r60"],
         "left_out": [{"point": "data-parallel-size=8", "reason": "there are only 4 GPUs"}],
-        "stamps": "socket",
+        "stamps": "packet",
+        "self_tests": [self_test("before", 0.031, 25.2), self_test("after", 0.036, 24.9)],
         "remarks": ["the client sends 200 requests per second with a lag p99 of 0.08 ms"]
     }))
     .expect("the manifest is one")
+}
+
+/// A self-test at 40 requests per second whose mean TTFT error was `error` ms.
+fn self_test(when: &str, error: f64, streams: f64) -> serde_json::Value {
+    let of = |mean: f64| json!({"count": 200, "mean_ms": mean, "p50_ms": mean * 0.9, "p99_ms": mean.abs() * 2.6, "max_ms": mean.abs() * 4.0});
+    json!({
+        "when": when, "rate_per_s": 40.0, "streams": streams, "requests": 200, "lost": 0,
+        "stamps": "packet", "ttft_error": of(error), "tpot_error": of(-0.001), "schedule_lag": of(0.05)
+    })
+}
+
+/// A lag whose median is `p50` ms.
+pub(crate) fn lag(p50: f64) -> LagRecord {
+    LagRecord {
+        count: 10_000,
+        mean_ms: p50 * 1.2,
+        p50_ms: p50,
+        p99_ms: p50 * 6.0,
+        max_ms: p50 * 80.0,
+    }
+}
+
+/// The files of the points of a judgement, of a client with two threads and packet stamps.
+pub(crate) fn point_files(judgement: &Judgement) -> Vec<PointFile> {
+    let points = judgement.groups.iter().flat_map(|group| &group.points);
+    points.map(point_file).collect()
+}
+
+fn point_file(point: &PointSummary) -> PointFile {
+    let share = point.achieved_rate_per_s / 200.0;
+    let worker = |worker: u32| WorkerRecord {
+        worker,
+        cpu_share: Some(share * (1.0 - 0.1 * f64::from(worker))),
+        run_queue_share: Some(share / 50.0),
+        wake_up: lag(0.03 + share * 0.1),
+        connections_opened: 12,
+        ..WorkerRecord::default()
+    };
+    let start = point.window.start;
+    PointFile {
+        id: point.id.clone(),
+        factors: point.factors.clone(),
+        repetition: point.repetition,
+        load: point.load.clone(),
+        phases: Phases {
+            start_ns: start,
+            measure_start_ns: start,
+            measure_end_ns: point.window.end,
+            arrivals_end_ns: point.window.end,
+            end_ns: point.window.end,
+        },
+        ended: point.ended,
+        workers: vec![worker(0), worker(1)],
+        stamps: StampsRecord {
+            source: StampSource::Packet,
+            read_delay: lag(0.04 + share * 0.1),
+            packets: Some(point.counts.due * 130),
+            packets_dropped: Some(0),
+            ..StampsRecord::default()
+        },
+        clock: ClockRecord { slew_ppm: Some(11.6), ..ClockRecord::default() },
+        server: ServerCounters::default(),
+        workload: WorkloadRecord {
+            shared_prefix: Some(0.0),
+            exact_output: true,
+            exact_input: true,
+            mean_output_tokens: Some(TOKENS),
+        },
+    }
 }
 
 /// An estimate whose interval is `relative` to either side.
@@ -146,6 +221,8 @@ pub(crate) fn point(rate: f64, capacity: f64) -> PointSummary {
         service_ttft: latency(ttft - 0.1),
         tpot: latency(14.0 + 16.0 * load),
         itl: latency(13.5 + 15.0 * load),
+        chunk_gap: latency(13.6 + 15.0 * load),
+        chunks: ChunkCounts { all: due * 128, ..ChunkCounts::default() },
         e2e: latency(e2e),
         schedule_lag: latency(0.021 + rate / 4000.0),
         timeline,

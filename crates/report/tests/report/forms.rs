@@ -11,8 +11,9 @@ use crate::fixture;
 const RESULTS: &str = "results/saturation-1";
 
 fn on_terminal(judgement: &Judgement, width: usize, colour: bool) -> String {
-    let manifest = fixture::manifest();
-    terminal(&ReportInput::new(&manifest, judgement, Path::new(RESULTS)), width, colour)
+    let (manifest, files) = (fixture::manifest(), fixture::point_files(judgement));
+    let input = ReportInput::new(&manifest, judgement, Path::new(RESULTS)).with_points(&files);
+    terminal(&input, width, colour)
 }
 
 #[test]
@@ -100,7 +101,9 @@ fn colours_change_nothing_but_colour() {
 #[test]
 fn markdown_qualified() {
     let (manifest, judgement) = (fixture::manifest(), fixture::qualified());
-    assert_snapshot!(markdown(&ReportInput::new(&manifest, &judgement, Path::new(RESULTS))));
+    let files = fixture::point_files(&judgement);
+    let input = ReportInput::new(&manifest, &judgement, Path::new(RESULTS)).with_points(&files);
+    assert_snapshot!(markdown(&input));
 }
 
 #[test]
@@ -122,7 +125,10 @@ fn json_one_group() {
     let (manifest, mut judgement) = (fixture::manifest(), fixture::qualified());
     // One point of each kind is enough to read.
     judgement.groups[0].points.retain(|point| ["r10", "r30", "r40"].contains(&point.id.as_str()));
-    let object = json(&ReportInput::new(&manifest, &judgement, Path::new(RESULTS)));
+    let mut files = fixture::point_files(&judgement);
+    files.truncate(1);
+    let input = ReportInput::new(&manifest, &judgement, Path::new(RESULTS)).with_points(&files);
+    let object = json(&input);
     assert_snapshot!(serde_json::to_string_pretty(&object).unwrap());
 }
 

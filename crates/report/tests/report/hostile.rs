@@ -5,7 +5,9 @@ use std::path::Path;
 use plimsoll_analysis::{
     Estimate, Group, Judgement, LatencySummary, PointSummary, Quantile, Saturation,
 };
-use plimsoll_records::{FindingCode, LeftOut, Manifest, Severity, Verdict};
+use plimsoll_records::{
+    ClockRecord, FindingCode, LagRecord, LeftOut, Manifest, PointFile, Severity, Verdict,
+};
 use plimsoll_report::{ReportInput, figures, html, json, markdown, terminal};
 use proptest::prelude::*;
 
@@ -30,6 +32,7 @@ fn attacked() -> (Manifest, Judgement) {
     manifest.matrix_resolved = serde_json::json!({ "slo": { ATTACK: ATTACK } });
     manifest.overrides = vec![attack()];
     manifest.remarks = vec![attack()];
+    manifest.stamps_remark = Some(attack());
     manifest.left_out = vec![LeftOut { point: attack(), reason: attack() }];
     let mut judgement = fixture::several_groups();
     for group in &mut judgement.groups {
@@ -46,7 +49,9 @@ fn attacked() -> (Manifest, Judgement) {
 #[test]
 fn no_text_from_outside_becomes_markup() {
     let (manifest, judgement) = attacked();
-    let input = ReportInput::new(&manifest, &judgement, Path::new("results"));
+    let mut files = fixture::point_files(&judgement);
+    files[0].id = ATTACK.to_owned();
+    let input = ReportInput::new(&manifest, &judgement, Path::new("results")).with_points(&files);
     let page = html(&input).unwrap();
     assert!(page.contains("&#60;img src=x") && !page.contains("<img src=x"));
     assert!(!page.contains("<script>"));
@@ -145,6 +150,40 @@ fn any_point() -> impl Strategy<Value = PointSummary> {
     )
 }
 
+fn any_lag() -> impl Strategy<Value = LagRecord> {
+    (0..3_u64, any_number(), any_number()).prop_map(|(count, a, b)| LagRecord {
+        count: if count == 2 { u64::MAX } else { count },
+        mean_ms: a,
+        p50_ms: b,
+        p99_ms: a,
+        max_ms: b,
+    })
+}
+
+/// What a client may say of itself, in files that somebody else wrote.
+fn any_files() -> impl Strategy<Value = Vec<PointFile>> {
+    let shares = (prop::option::of(any_number()), prop::option::of(any_number()));
+    let counts = (0..5_u64, prop::option::of(any::<u64>()), any::<u32>());
+    let point = (any_lag(), any_lag(), shares, counts, any_number());
+    prop::collection::vec(point, 0..4).prop_map(|points| {
+        let mut files = fixture::point_files(&fixture::valid());
+        files.truncate(points.len());
+        for (file, (delay, wake_up, (cpu, slew), (few, any, steps), ms)) in
+            files.iter_mut().zip(points)
+        {
+            file.stamps.read_delay = delay;
+            file.stamps.socket_fallbacks = few;
+            file.stamps.packet_fallbacks = any.unwrap_or_default();
+            file.stamps.packets_dropped = any;
+            file.clock = ClockRecord { steps, stepped_ms: ms, slew_ppm: slew };
+            file.workers[0].wake_up = wake_up;
+            file.workers[0].cpu_share = cpu;
+            file.workers.truncate(few as usize);
+        }
+        files
+    })
+}
+
 fn any_judgement() -> impl Strategy<Value = Judgement> {
     let optional = || prop::option::of(any_estimate());
     let marks = (optional(), optional(), prop::option::of(any_number()), any::<bool>());
@@ -169,9 +208,12 @@ proptest! {
 
     /// Whatever the numbers are, every form is made, and none shows a number that is none.
     #[test]
-    fn every_form_is_made_of_any_numbers(judgement in any_judgement()) {
-        let manifest = fixture::manifest();
-        let input = ReportInput::new(&manifest, &judgement, Path::new("results"));
+    fn every_form_is_made_of_any_numbers(judgement in any_judgement(), files in any_files(), number in any_number()) {
+        let mut manifest = fixture::manifest();
+        manifest.self_tests[1].rate_per_s = number;
+        manifest.self_tests[0].ttft_error.mean_ms = number;
+        let input =
+            ReportInput::new(&manifest, &judgement, Path::new("results")).with_points(&files);
         for text in [terminal(&input, 100, true), markdown(&input)] {
             prop_assert!(!text.contains("NaN") && !text.contains("inf "), "{}", text);
         }

@@ -3,4 +3,5 @@
 mod fixture;
 mod forms;
 mod hostile;
+mod instrument;
 mod page;

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use plimsoll_report::{ReportInput, figures, html, markdown, write_all};
+use plimsoll_analysis::Judgement;
+use plimsoll_report::{ReportInput, figures, html, json, markdown, write_all};
 
 use crate::fixture;
 
@@ -80,6 +81,35 @@ fn the_page_has_its_figures() {
     // The latencies of unstable points are in no line: three of six points are stable.
     assert_eq!(specs[8]["data"][0]["x"], serde_json::json!([10.0, 20.0, 30.0]));
     assert_eq!(specs[8]["data"][3]["x"], serde_json::json!([40.0, 50.0, 60.0]));
+}
+
+#[test]
+fn a_gap_between_chunks_is_called_one() {
+    let (manifest, mut judgement) = (fixture::manifest(), fixture::valid());
+    for point in &mut judgement.groups[0].points {
+        point.itl = Default::default();
+    }
+    let page = |judgement: &Judgement| {
+        let input = ReportInput::new(&manifest, judgement, Path::new("results"));
+        let drawing = figures(&input).unwrap().remove(2).1;
+        (html(&input).unwrap(), drawing, json(&input)["points"][0].clone())
+    };
+    let (chunks, drawing, point) = page(&judgement);
+    assert!(chunks.contains("id=\"chunk-gap-1\"") && !chunks.contains("id=\"itl-1\""));
+    assert!(chunks.contains("<th>chunk gap<br>") && !chunks.contains("<th>ITL<br>"));
+    assert!(drawing.contains("chunk gap (ms)") && !drawing.contains("ITL (ms)"));
+    assert!(point["itl_ms"].is_null() && point["chunk_gap_ms"]["p99"].is_number());
+
+    // One point whose tokens were counted is enough for the name, and no chunk gap stands in for the
+    // others.
+    judgement.groups[0].points[1].itl = fixture::latency(12.0);
+    let (tokens, drawing, point) = page(&judgement);
+    assert!(tokens.contains("id=\"itl-1\"") && !tokens.contains("id=\"chunk-gap-1\""));
+    assert!(tokens.contains("<th>ITL<br>") && !tokens.contains("<th>chunk gap<br>"));
+    assert!(drawing.contains("ITL (ms)") && !drawing.contains("chunk gap (ms)"));
+    assert!(point["itl_ms"].is_null());
+    let itl = specs(&tokens).remove(3);
+    assert_eq!(itl["data"][0]["x"], serde_json::json!([20.0]));
 }
 
 #[test]
