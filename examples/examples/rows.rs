@@ -12,7 +12,7 @@ use plimsoll_units::RunNanos;
 /// A request sent `id` seconds into the run that got its one token after 50 ms.
 fn row(id: u64) -> RequestRow {
     let at = |ms: u64| RunNanos::from_nanos((id * 1_000 + ms) * 1_000_000);
-    let token = ChunkRow { at: at(50), tokens: 1, counted: false, reasoning: false };
+    let token = ChunkRow { at: at(50), tokens: 1, counted: false, reasoning: false, shared: false };
     RequestRow {
         id,
         session: None,

@@ -32,11 +32,8 @@ fn measure(cli: &cli::Cli) -> anyhow::Result<exit::Exit> {
     let mut progress: Box<dyn Progress> =
         if cli.quiet { Box::new(Silent) } else { Box::new(Terminal::stderr()) };
     let result = run(&plan, &cli.options(), &interrupt, progress.as_mut())?;
-    let input = ReportInput {
-        manifest: &result.manifest,
-        judgement: &result.judgement,
-        results: &result.folder,
-    };
+    let input = ReportInput::new(&result.manifest, &result.judgement, &result.folder)
+        .with_points(&result.points);
     plimsoll_report::write_all(&input, &result.folder).context("cannot write the report")?;
     cli.show(&input)?;
     if let Some(error) = &result.failure {

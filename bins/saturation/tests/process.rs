@@ -15,11 +15,13 @@ use std::time::Duration;
 use plimsoll_records::{ResultsFolder, RunStatus, read_point};
 use serde_json::Value;
 
-/// A quick experiment on the simulator's small model: two points of a second and a half.
+/// A quick experiment on the simulator's small model: two points of a second and a half, and no
+/// self-tests.
 const QUICK: &str = r#"
 [experiment]
 kind = "saturation"
 seed = 11
+self-test = false
 [server]
 model = "tiny"
 settings = { max-num-seqs = 4 }
@@ -100,7 +102,7 @@ fn a_wrong_matrix_exits_with_2_and_names_the_line() {
     let output = saturation(folder.path()).arg(&file).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let error = stderr(&output);
-    assert!(error.contains("matrix.toml:12: unknown field `rate`"), "{error}");
+    assert!(error.contains("matrix.toml:13: unknown field `rate`"), "{error}");
     assert!(error.contains("did you mean `rates`?"), "{error}");
     assert!(!folder.path().join("results").exists(), "nothing was started");
 }

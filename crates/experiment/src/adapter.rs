@@ -5,12 +5,13 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use plimsoll_client::{Client, Due, Request};
+use plimsoll_client::{CaptureHandle, Client, ClientReport, Due, Measured, Request};
 use plimsoll_load::{Start, Target};
-use plimsoll_records::{Outcome, RequestRow, RowSender};
+use plimsoll_records::{Outcome, RequestRow, RowSender, StampSource};
 use plimsoll_units::{Clock as _, RunClock};
 use plimsoll_workload::{EncodedRequest, Feeder};
 use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 
 use crate::live::Live;
 
@@ -24,6 +25,9 @@ struct Shared {
     client: Client,
     feeder: RefCell<Feeder>,
     rows: RefCell<RowSender>,
+    /// Settles rows by packets, where packets are captured; its sink has a sender of its own.
+    capture: Option<CaptureHandle>,
+    stamps: StampSource,
     live: Arc<Live>,
     in_flight: Cell<u64>,
     idle: Notify,
@@ -32,27 +36,58 @@ struct Shared {
     rowless: Cell<u64>,
 }
 
+/// What one worker's requests are made from.
+pub(crate) struct RequestsPlan {
+    pub(crate) worker: u32,
+    pub(crate) clock: RunClock,
+    pub(crate) client: Client,
+    pub(crate) feeder: Feeder,
+    pub(crate) rows: RowSender,
+    pub(crate) capture: Option<CaptureHandle>,
+    /// The source of stamps that was asked for.
+    pub(crate) stamps: StampSource,
+    pub(crate) live: Arc<Live>,
+}
+
 impl Requests {
-    pub(crate) fn new(
-        worker: u32,
-        clock: RunClock,
-        client: Client,
-        feeder: Feeder,
-        rows: RowSender,
-        live: Arc<Live>,
-    ) -> Self {
+    pub(crate) fn new(plan: RequestsPlan) -> Self {
         Self(Rc::new(Shared {
-            worker,
-            clock,
-            client,
-            feeder: RefCell::new(feeder),
-            rows: RefCell::new(rows),
-            live,
+            worker: plan.worker,
+            clock: plan.clock,
+            client: plan.client,
+            feeder: RefCell::new(plan.feeder),
+            rows: RefCell::new(plan.rows),
+            capture: plan.capture,
+            stamps: plan.stamps,
+            live: plan.live,
             in_flight: Cell::new(0),
             idle: Notify::new(),
             bodies_late: Cell::new(0),
             rowless: Cell::new(0),
         }))
+    }
+
+    /// Opens connections until so many are idle, or the server would not take one more.
+    pub(crate) async fn warm_up(&self, connections: u32) {
+        let idle = self.0.client.warm_up(connections as usize).await;
+        tracing::debug!(worker = self.0.worker, idle, "connections opened ahead");
+    }
+
+    /// Keeps so many connections idle beside the requests, until the value is dropped.
+    pub(crate) fn keep_warm(&self, connections: u32) -> KeptWarm {
+        if connections == 0 {
+            return KeptWarm(None);
+        }
+        let shared = Rc::clone(&self.0);
+        let keeping = async move {
+            shared.client.keep_warm(connections as usize).await;
+        };
+        KeptWarm(Some(tokio::task::spawn_local(keeping).abort_handle()))
+    }
+
+    /// What the client knows of itself.
+    pub(crate) fn client_report(&self) -> ClientReport {
+        self.0.client.report()
     }
 
     /// Completes when no request is in flight.
@@ -78,7 +113,31 @@ impl Requests {
     }
 }
 
+/// A reserve of idle connections that is being kept.
+#[derive(Debug)]
+pub(crate) struct KeptWarm(Option<AbortHandle>);
+
+impl Drop for KeptWarm {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
+}
+
 impl Shared {
+    /// Passes on a request that is over, here or through the capture.
+    fn end(&self, measured: Measured) {
+        let row = match &self.capture {
+            None => Some(measured.settle()),
+            // A capture that has ended gives the row back, with the stamps of its reads.
+            Some(capture) => capture.settle(measured),
+        };
+        if let Some(row) = row {
+            self.rows.borrow_mut().send(row);
+        }
+    }
+
     fn request(&self, index: u64) -> Request {
         let (encoded, ready) = self.feeder.borrow_mut().next(index);
         if !ready {
@@ -107,8 +166,8 @@ impl InFlight {
         Self { shared: Rc::clone(shared), has_row: false }
     }
 
-    fn end(mut self, row: RequestRow) {
-        self.shared.rows.borrow_mut().send(row);
+    fn end(mut self, measured: Measured) {
+        self.shared.end(measured);
         self.has_row = true;
     }
 }
@@ -136,8 +195,8 @@ impl Target for Requests {
         };
         let this = InFlight::begin(&self.0);
         async move {
-            let row = this.shared.client.send(due, request).await;
-            this.end(row);
+            let measured = this.shared.client.measure(due, request).await;
+            this.end(measured);
         }
     }
 
@@ -159,6 +218,7 @@ impl Target for Requests {
             ),
             prompt_tokens_planned: request.prompt_tokens_planned,
             output_tokens_planned: request.output_tokens_planned,
+            stamp_source: self.0.stamps,
             ..RequestRow::default()
         });
     }

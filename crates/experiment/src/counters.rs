@@ -20,7 +20,8 @@ const IDLE_BLIND: Duration = Duration::from_millis(1500);
 /// Reads the counters at both ends of the window, and the gauges in between.
 pub(crate) struct Counters<'a> {
     runtime: &'a Runtime,
-    control: &'a ControlClient,
+    /// `None` where nobody wants to know.
+    control: Option<&'a ControlClient>,
     /// Whether the server has a metrics page that we understand.
     known: bool,
     before: Option<MetricsSample>,
@@ -31,16 +32,21 @@ pub(crate) struct Counters<'a> {
 impl<'a> Counters<'a> {
     /// Counters of the server behind `control`; reads its page once to see whether there is one.
     pub(crate) fn new(runtime: &'a Runtime, control: &'a ControlClient) -> Self {
-        let mut counters = Self {
+        let mut counters = Self { control: Some(control), known: true, ..Self::none(runtime) };
+        counters.known = counters.read().is_some();
+        counters
+    }
+
+    /// Counters of nothing, for a load whose server is of no interest.
+    pub(crate) fn none(runtime: &'a Runtime) -> Self {
+        Self {
             runtime,
-            control,
-            known: true,
+            control: None,
+            known: false,
             before: None,
             next_sample: RunNanos::ZERO,
             record: ServerCounters::default(),
-        };
-        counters.known = counters.read().is_some();
-        counters
+        }
     }
 
     /// The window begins.
@@ -95,7 +101,7 @@ impl<'a> Counters<'a> {
             return None;
         }
         // A page that fails once is a gap in the circumstances, not in the measurement.
-        let sample = self.runtime.block_on(self.control.metrics()).ok().flatten()?;
+        let sample = self.runtime.block_on(self.control?.metrics()).ok().flatten()?;
         sample.server?;
         let most = |seen: &mut Option<f64>, now: Option<f64>| {
             if let Some(now) = now {

@@ -10,6 +10,11 @@
 //! on the measured path; a coordinator outside it decides where the window lies and when a point is
 //! over. All stamps are nanoseconds since the origin of the run's one clock.
 //!
+//! A run knows its own instrument: it takes the best stamps that the system gives (packets, sockets,
+//! else the clock) and says which; it opens connections before they are needed; it holds its loads
+//! against the limits of the system before anything is sent; and before the first point and after the
+//! last one it measures the client's own error against the simulator's log.
+//!
 //! What this crate refuses to do: start load before the matrix is known to be sound and the server
 //! to be the right one; send a request that leaves no row; print (the bins do).
 //!
@@ -39,10 +44,14 @@
 //! ```
 
 mod adapter;
+mod arrivals;
+mod coordinator;
 mod counters;
 mod course;
+mod crew;
 mod error;
 mod interrupt;
+mod limits;
 mod live;
 mod machine;
 mod manifest;
@@ -52,8 +61,11 @@ mod pilot;
 mod plan;
 mod point;
 mod preflight;
+mod prewarm;
 mod progress;
 mod run;
+mod self_test;
+mod stamping;
 mod summary_row;
 mod target;
 mod worker;
@@ -62,7 +74,7 @@ pub use error::RunError;
 pub use interrupt::Interrupt;
 pub use matrix::{
     ClientTable, ExperimentTable, Kind, Launch, LoadTable, Matrix, MatrixError, MatrixSource,
-    Rates, ServerTable, WarmUp, WindowTable,
+    Prewarm, Rates, SelfTesting, ServerTable, WarmUp, WindowTable,
 };
 pub use plan::Plan;
 pub use plimsoll_server::ServerError;

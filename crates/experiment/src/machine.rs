@@ -3,9 +3,11 @@
 use plimsoll_records::Machine;
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 
+use crate::limits::Limits;
+
 /// What the system says of itself. What it does not say is empty or zero.
 #[must_use]
-pub(crate) fn machine() -> Machine {
+pub(crate) fn machine(limits: &Limits) -> Machine {
     let system = System::new_with_specifics(
         RefreshKind::nothing()
             .with_cpu(CpuRefreshKind::nothing())
@@ -18,6 +20,8 @@ pub(crate) fn machine() -> Machine {
         memory_bytes: system.as_ref().map(System::total_memory).unwrap_or_default(),
         os: System::long_os_version().unwrap_or_default(),
         kernel: System::kernel_version().unwrap_or_default(),
+        open_files: limits.open_files,
+        local_ports: limits.local_ports,
     }
 }
 
@@ -25,15 +29,4 @@ pub(crate) fn machine() -> Machine {
 #[must_use]
 pub(crate) fn cores() -> u32 {
     std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX))
-}
-
-/// Raises this process's limit on open files to what it may have: every request in flight needs a
-/// socket. Says what the limit is now; `None` where the system does not tell.
-pub(crate) fn raise_open_files() -> Option<u64> {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
-    if soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() {
-        return Some(hard);
-    }
-    Some(soft)
 }

@@ -1,14 +1,23 @@
 //! The manifest of a run at its beginning, and the time in its folder's name.
 
-use plimsoll_records::{FormatVersion, Manifest, RunStatus, StampSource, Tool};
+use plimsoll_records::{FormatVersion, Manifest, RunStatus, Tool};
 use plimsoll_units::RunClock;
 
+use crate::limits::Limits;
 use crate::machine::machine;
 use crate::plan::Plan;
+use crate::stamping::Grade;
 use crate::target::Target;
 
 /// The manifest of a run that begins.
-pub(crate) fn manifest(plan: &Plan, tool: &Tool, clock: RunClock, target: &Target) -> Manifest {
+pub(crate) fn manifest(
+    plan: &Plan,
+    tool: &Tool,
+    clock: RunClock,
+    target: &Target,
+    limits: &Limits,
+) -> Manifest {
+    let grade = Grade::find(plan.matrix.client.stamps);
     let mut resolved = plan.matrix.clone();
     resolved.experiment.seed = Some(plan.seed);
     Manifest {
@@ -22,11 +31,13 @@ pub(crate) fn manifest(plan: &Plan, tool: &Tool, clock: RunClock, target: &Targe
         matrix_written: plan.source.text().to_owned(),
         overrides: plan.source.overrides().to_vec(),
         matrix_resolved: serde_json::to_value(&resolved).unwrap_or_default(),
-        machine: machine(),
+        machine: machine(limits),
         target: target.record(),
         points: Vec::new(),
         left_out: plan.left_out.clone(),
-        stamps: StampSource::User,
+        stamps: grade.source,
+        stamps_remark: grade.why_not_better,
+        self_tests: Vec::new(),
         remarks: Vec::new(),
     }
 }

@@ -9,12 +9,12 @@ mod source;
 use std::collections::BTreeMap;
 
 use plimsoll_load::ArrivalProcess;
-use plimsoll_records::WindowPlan;
+use plimsoll_records::{StampSource, WindowPlan};
 use plimsoll_units::Span;
 use plimsoll_workload::{Api, WorkloadConfig};
 use serde::{Deserialize, Serialize};
 
-pub use auto::{Rates, WarmUp};
+pub use auto::{Prewarm, Rates, SelfTesting, WarmUp};
 pub use source::{MatrixError, MatrixSource};
 
 /// A whole matrix file.
@@ -56,6 +56,10 @@ pub struct ExperimentTable {
     /// The seed of everything random in the run; drawn from the clock when absent, and recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
+    /// Whether, and for how long, the client measures its own error against a simulator of this
+    /// process, before the first point and after the last. 2 s by default: enough for a mean.
+    #[serde(default)]
+    pub self_test: SelfTesting,
 }
 
 const fn one() -> u32 {
@@ -186,6 +190,13 @@ pub struct ClientTable {
     /// the kernel's network work and, for the simulator, to the server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<u32>,
+    /// Where the stamps of responses come from: `user`, `socket` or `packet`. The best there is when
+    /// absent; what cannot be had is replaced by the next best, and the run says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stamps: Option<StampSource>,
+    /// Connections opened before they are needed, over all workers, or `"auto"`; 0 opens each when a
+    /// request needs it.
+    pub prewarm: Prewarm,
     /// Limit for opening a connection.
     pub connect_timeout: Span,
     /// Limit from sending to the first token.
@@ -211,6 +222,8 @@ impl Default for ClientTable {
         Self {
             api: Api::Chat,
             workers: None,
+            stamps: None,
+            prewarm: Prewarm::Auto,
             connect_timeout: span(10),
             first_token_timeout: span(300),
             request_timeout: span(600),

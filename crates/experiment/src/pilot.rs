@@ -16,6 +16,11 @@ const GROWTH: f64 = 1.04;
 /// Levels in a row without growth that end the pilot.
 const FLAT_LEVELS: u32 = 2;
 
+/// The heaviest load of a pilot, if there is one.
+pub(crate) fn heaviest(there_is_one: bool) -> Option<PointLoad> {
+    there_is_one.then_some(PointLoad::Closed(MOST_IN_FLIGHT))
+}
+
 /// Which concurrency to try next, from the throughputs so far.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pilot {

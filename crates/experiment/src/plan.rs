@@ -12,12 +12,14 @@ use plimsoll_records::LeftOut;
 use plimsoll_units::{Clock as _, RunClock, Span};
 use plimsoll_workload::Workload;
 
-use crate::matrix::{Launch, Matrix, MatrixError, MatrixSource, Rates};
+use crate::matrix::{Launch, Matrix, MatrixError, MatrixSource, Rates, SelfTesting};
 use crate::offered::PointLoad;
 use crate::target::sim_parts;
 
 /// Shortest measure window that anything can be said of.
 const SHORTEST_MEASURE: Duration = Duration::from_millis(200);
+/// Shortest and longest time for which a self-test may send requests.
+const SELF_TEST: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(60)];
 /// Most points that one run may have.
 const MOST_POINTS: usize = 10_000;
 
@@ -56,6 +58,15 @@ impl Plan {
             ));
         }
         check_name(&source, &matrix)?;
+        if let SelfTesting::For(span) = matrix.experiment.self_test
+            && !(SELF_TEST[0]..=SELF_TEST[1]).contains(&span.get())
+        {
+            let [shortest, longest] = SELF_TEST.map(Span::new);
+            return Err(source.error_at(
+                "experiment.self-test",
+                format!("{span} is no length for a self-test; allowed are {shortest} to {longest}, or false"),
+            ));
+        }
         // Any number will do as a seed as long as it is written down; the wall clock differs from run to run.
         let seed = matrix.experiment.seed.unwrap_or_else(|| {
             let clock = RunClock::start();

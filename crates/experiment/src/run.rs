@@ -1,11 +1,14 @@
 //! A plan becomes a results folder: targets, pilots, points in order, and the judgement at the end.
 
+mod prologue;
+mod words;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
-use plimsoll_analysis::{AuditedPoint, Judgement, PointSummary, judge};
+use plimsoll_analysis::{AuditedPoint, Judgement, judge, judge_self_tests};
 use plimsoll_records::{
-    Manifest, OfferedLoad, PointEnd, ResultsFolder, RunStatus, Tool, WorkloadRecord,
+    Manifest, PointEnd, PointFile, ResultsFolder, RunStatus, SelfTestTime, Tool, WorkloadRecord,
 };
 use plimsoll_units::{RunClock, Span};
 use tokio::runtime::Runtime;
@@ -13,20 +16,22 @@ use tokio::runtime::Runtime;
 use crate::counters::{Counters, IDLE_LIMIT};
 use crate::error::RunError;
 use crate::interrupt::Interrupt;
-use crate::machine::{cores, raise_open_files};
+use crate::limits::Limits;
+use crate::machine::cores;
 use crate::manifest::{folder_time, manifest};
 use crate::matrix::{Matrix, WarmUp};
 use crate::offered::PointLoad;
 use crate::pilot::Pilot;
 use crate::plan::{GroupPlan, Plan, derive_seed};
-use crate::point::{self, PointPlan};
+use crate::point::{self, MeasuredPoint, PointPlan};
 use crate::preflight::{Preflight, preflight};
 use crate::progress::{Event, Progress};
+use crate::stamping::Grade;
 use crate::summary_row::summary_row;
 use crate::target::Target;
+use prologue::Tester;
+use words::{line, point_id};
 
-/// A limit on open files below which a run says so.
-const FEW_OPEN_FILES: u64 = 4096;
 /// Length of a pilot's window.
 const PILOT_MEASURE: Duration = Duration::from_secs(3);
 
@@ -46,6 +51,8 @@ pub struct RunResult {
     pub folder: PathBuf,
     /// Its manifest.
     pub manifest: Manifest,
+    /// The files of its points, in the order in which they were measured.
+    pub points: Vec<PointFile>,
     /// What its points say.
     pub judgement: Judgement,
     /// What ended the run early, after some of its points had been measured.
@@ -70,9 +77,11 @@ pub fn run(
         .build()
         .map_err(RunError::io("make a runtime"))?;
     let clock = RunClock::start();
+    let limits = Limits::raised();
+    let remarks = prologue::check_limits(plan, &limits)?;
     // The first target is opened before the folder is made: a server that is not there leaves nothing.
     let target = open_target(plan, &plan.groups[0], &runtime, interrupt)?;
-    let manifest = manifest(plan, &options.tool, clock, &target);
+    let manifest = manifest(plan, &options.tool, clock, &target, &limits);
     let name = format!("{}-{}", plan.name(), folder_time(clock));
     let folder = ResultsFolder::create(&options.results, &name)?;
     let mut run = Run {
@@ -84,13 +93,12 @@ pub fn run(
         interrupt,
         progress,
         done: Vec::new(),
+        files: Vec::new(),
         ordinal: 0,
+        limits,
+        tester: None,
     };
-    if let Some(files) = raise_open_files().filter(|files| *files < FEW_OPEN_FILES) {
-        run.remark(format!(
-            "only {files} files may be open at once: more requests in flight will be refused a socket (ulimit -n)"
-        ));
-    }
+    remarks.into_iter().for_each(|remark| run.remark(remark));
     run.folder.write_manifest(&run.manifest)?;
     match run.groups(target) {
         Ok(status) => run.finish(status, None),
@@ -123,8 +131,13 @@ struct Run<'a> {
     interrupt: &'a Interrupt,
     progress: &'a mut dyn Progress,
     done: Vec<AuditedPoint>,
+    /// The files of all points begun so far, pilots included.
+    files: Vec<PointFile>,
     /// Points begun so far, pilots included.
     ordinal: u64,
+    limits: Limits,
+    /// What the self-tests are made with, once the first has been made.
+    tester: Option<Tester>,
 }
 
 impl Run<'_> {
@@ -141,6 +154,7 @@ impl Run<'_> {
                 return Ok(status);
             }
         }
+        self.self_test(SelfTestTime::After)?;
         Ok(RunStatus::Complete)
     }
 
@@ -151,6 +165,7 @@ impl Run<'_> {
         target: &Target,
     ) -> Result<RunStatus, RunError> {
         self.check_context(group, target)?;
+        self.remark_on_stamps(&group.matrix);
         let found = preflight(
             target,
             &group.matrix.client,
@@ -170,6 +185,10 @@ impl Run<'_> {
                 Err(status) => return Ok(status),
             },
         };
+        if self.tester.is_none() {
+            self.tester = self.tester(group, target, &loads)?;
+            self.self_test(SelfTestTime::Before)?;
+        }
         for repetition in 0..self.plan.matrix.experiment.repetitions {
             for load in &loads {
                 if self.interrupt.is_raised() {
@@ -205,7 +224,8 @@ impl Run<'_> {
         target: &Target,
         found: &Preflight,
     ) -> Result<AuditedPoint, RunError> {
-        let client = target.client(&self.plan.source, &matrix.client, self.clock)?;
+        let mut client = target.client(&self.plan.source, &matrix.client, self.clock)?;
+        client.stamps = Grade::find(matrix.client.stamps).source;
         let after = self.time_left(&group.matrix);
         let plan = PointPlan {
             id,
@@ -237,18 +257,19 @@ impl Run<'_> {
         });
         let mut counters = Counters::new(&self.runtime, &target.metrics);
         let dir = self.folder.point(id)?;
-        let (file, rows) =
+        let MeasuredPoint { file, rows, remarks } =
             point::measure(&plan, &dir, &mut counters, self.interrupt, self.progress)?;
         let audited = AuditedPoint::of(&file, &rows, &group.slo);
         self.progress.event(Event::PointEnded { id: id.to_owned(), line: line(&audited.summary) });
-        if !matches!(file.ended, PointEnd::Interrupted | PointEnd::TargetLost) {
-            let idle = counters.wait_until_idle(self.clock, self.interrupt);
-            if !idle {
-                self.remark(format!(
-                    "after {id} the server was still busy {} s later; the next point began on a busy server",
-                    IDLE_LIMIT.as_secs()
-                ));
-            }
+        let over = matches!(file.ended, PointEnd::Interrupted | PointEnd::TargetLost);
+        let idle = over || counters.wait_until_idle(self.clock, self.interrupt);
+        self.files.push(file);
+        remarks.into_iter().for_each(|remark| self.remark(remark));
+        if !idle {
+            self.remark(format!(
+                "after {id} the server was still busy {} s later; the next point began on a busy server",
+                IDLE_LIMIT.as_secs()
+            ));
         }
         Ok(audited)
     }
@@ -294,26 +315,6 @@ impl Run<'_> {
         Ok(Ok(ladder))
     }
 
-    fn check_context(&self, group: &GroupPlan, target: &Target) -> Result<(), RunError> {
-        if let (Some(longest), Some(context)) =
-            (group.workload.max_total_tokens(), target.model.max_model_len)
-            && u64::from(longest) > context
-        {
-            return Err(self
-                .plan
-                .source
-                .error_at(
-                    "workload",
-                    format!(
-                        "the longest request has {longest} tokens, input and output together, and the \
-                         model's context has {context}; give the lengths a `max`"
-                    ),
-                )
-                .into());
-        }
-        Ok(())
-    }
-
     fn remark(&mut self, text: String) {
         self.manifest.remarks.push(text.clone());
         self.progress.event(Event::Remark(text));
@@ -355,12 +356,16 @@ impl Run<'_> {
             failure => failure,
         };
         let rows: Vec<_> = self.done.iter().map(|point| summary_row(&point.summary)).collect();
-        let judgement = judge(std::mem::take(&mut self.done));
+        let judgement = judge(std::mem::take(&mut self.done))
+            .with_findings(judge_self_tests(&self.manifest.self_tests));
+        // What was in effect, where a wish is all that was known before.
+        let best = self.files.iter().map(|file| file.stamps.source).max();
+        self.manifest.stamps = best.unwrap_or(self.manifest.stamps);
         self.folder.write_summary(&rows)?;
         self.folder.write_findings(&judgement.findings)?;
         self.folder.write_manifest(&self.manifest)?;
         let folder = self.folder.path().to_owned();
-        Ok(RunResult { folder, manifest: self.manifest, judgement, failure })
+        Ok(RunResult { folder, manifest: self.manifest, points: self.files, judgement, failure })
     }
 }
 
@@ -369,38 +374,4 @@ impl Run<'_> {
 fn workers(matrix: &Matrix) -> u32 {
     let wanted = matrix.client.workers.unwrap_or_else(|| cores().saturating_sub(1).max(1));
     matrix.load.max_in_flight.map_or(wanted, |cap| wanted.min(cap))
-}
-
-fn point_id(prefix: &str, load: PointLoad, repetition: u32, matrix: &Matrix) -> String {
-    let load = match load {
-        PointLoad::Open(rate) => format!("rate-{}", rate.per_second()),
-        PointLoad::Closed(concurrency) => format!("concurrency-{concurrency:04}"),
-    };
-    if matrix.experiment.repetitions > 1 {
-        format!("{prefix}{load}-rep{repetition}")
-    } else {
-        format!("{prefix}{load}")
-    }
-}
-
-/// One line about a point that is over.
-fn line(summary: &PointSummary) -> String {
-    let offered = match summary.load {
-        OfferedLoad::Open { rate_per_s, .. } => format!("{rate_per_s} req/s"),
-        OfferedLoad::Closed { concurrency } => format!("{concurrency} at a time"),
-    };
-    let state = match (summary.stability.stable, summary.ttft.p50.value) {
-        (true, Some(ttft)) => format!("stable    TTFT p50 {:.0} ms", ttft.as_secs_f64() * 1e3),
-        (true, None) => "stable".to_owned(),
-        (false, _) => "unstable".to_owned(),
-    };
-    let failed = if summary.counts.failed > 0 {
-        format!("  {} failed", summary.counts.failed)
-    } else {
-        String::new()
-    };
-    format!(
-        "{:<22} {:>14} offered {:>8.2} req/s done  {state}{failed}",
-        summary.id, offered, summary.throughput_per_s.value
-    )
 }

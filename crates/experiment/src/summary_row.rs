@@ -40,6 +40,7 @@ pub(crate) fn summary_row(point: &PointSummary) -> SummaryRow {
         service_ttft: quantiles(&point.service_ttft),
         tpot: quantiles(&point.tpot),
         itl: quantiles(&point.itl),
+        chunk_gap: quantiles(&point.chunk_gap),
         e2e: quantiles(&point.e2e),
         schedule_lag: quantiles(&point.schedule_lag),
     }

@@ -26,6 +26,7 @@ kind = "saturation"
 name = "all"
 repetitions = 2
 seed = 3
+self-test = "1s"
 [server]
 launch = "attach"
 url = "http://localhost:8000"
@@ -47,6 +48,8 @@ window = { warm-up = "1s", measure = "2s", drain-limit = "3s" }
 [client]
 api = "completions"
 workers = 2
+stamps = "socket"
+prewarm = 16
 connect-timeout = "1s"
 first-token-timeout = "2s"
 request-timeout = "3s"
@@ -141,6 +144,7 @@ fn every_form_and_every_word_is_there() {
         "experiment.kind=zz",
         "server.launch=zz",
         "client.api=zz",
+        "client.stamps=zz",
         &format!("workload.input-tokens={trace}"),
     ] {
         for word in known_instead_of(assignment) {

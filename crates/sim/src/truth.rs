@@ -11,12 +11,19 @@ use serde::Serialize;
 
 use crate::Completion;
 
+/// Bytes of a body that are hashed: few enough to cost a long prompt nothing that could be measured.
+const HASHED: usize = 1024;
+
 /// One line of the truth file. Times named `*_monotonic_ns` are readings of `CLOCK_MONOTONIC`,
 /// the others count from the server's start; both in ns.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Truth {
     /// `X-Request-Id` of the request, or the id the server gave it.
     pub(crate) id: String,
+    /// FNV-1a (64 bits, in hexadecimal digits) of the last [`HASHED`] bytes of the request's body, or
+    /// of all of it: who kept the body finds its line, whatever the client can or cannot say of
+    /// itself in headers.
+    pub(crate) body_fnv1a: String,
     pub(crate) replica: usize,
     /// The request had been read completely.
     pub(crate) arrival_ns: u64,
@@ -45,13 +52,16 @@ impl Truth {
     /// What is known when the request has been read.
     pub(crate) fn arrived(
         id: String,
+        body: &[u8],
         replica: usize,
         prompt_tokens: u32,
         at: RunNanos,
         clock: &RunClock,
     ) -> Self {
+        let tail = &body[body.len().saturating_sub(HASHED)..];
         Self {
             id,
+            body_fnv1a: format!("{:016x}", fnv1a(tail)),
             replica,
             arrival_ns: at.as_nanos(),
             arrival_monotonic_ns: monotonic(clock, at),
@@ -92,6 +102,13 @@ impl Truth {
         self.last_token_ns = Some(at.as_nanos());
         self.last_token_monotonic_ns = Some(monotonic(clock, at));
     }
+}
+
+/// The hash of Fowler, Noll and Vo, variant 1a, with 64 bits.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// `stamp` as a reading of `CLOCK_MONOTONIC`.

@@ -43,6 +43,33 @@ fn a_good_matrix_reads_with_its_defaults() {
     assert_eq!(matrix.load.arrivals, ArrivalProcess::Poisson);
     assert_eq!(matrix.load.window.drain_limit.to_string(), "1m");
     assert!(matrix.client.ignore_eos);
+    assert_eq!((matrix.client.stamps, matrix.client.prewarm), (None, Prewarm::Auto));
+    assert_eq!(matrix.experiment.self_test, SelfTesting::For("2s".parse().unwrap()));
+}
+
+#[test]
+fn self_tests_and_prewarming_have_their_words_and_values() {
+    let with = |assignment: &str| {
+        let mut source = source(GOOD);
+        source.set(assignment);
+        source.parse().map_err(|error| error.to_string())
+    };
+    let self_test = |value: &str| {
+        with(&format!("experiment.self-test={value}")).map(|matrix| matrix.experiment.self_test)
+    };
+    assert_eq!(self_test("true"), Ok(SelfTesting::default()));
+    assert_eq!(self_test("false"), Ok(SelfTesting::Off));
+    assert_eq!(self_test("4s"), Ok(SelfTesting::For("4s".parse().unwrap())));
+    assert!(self_test("2").unwrap_err().contains("true, false, or a span"));
+    assert!(self_test("long").unwrap_err().contains("or true or false"));
+    let prewarm =
+        |value: &str| with(&format!("client.prewarm={value}")).map(|matrix| matrix.client.prewarm);
+    assert_eq!(prewarm("0"), Ok(Prewarm::Connections(0)));
+    assert_eq!(prewarm("auto"), Ok(Prewarm::Auto));
+    for wrong in ["-1", "65537", "some", "1.5"] {
+        assert!(prewarm(wrong).unwrap_err().contains("65536"), "{wrong}");
+    }
+    assert!(with("client.stamps=sockets").unwrap_err().contains("did you mean `socket`?"));
 }
 
 #[test]

@@ -71,6 +71,11 @@ fn every_senseless_value_is_refused_with_its_place() {
         ("rates = [3, 1, 2, 1]", "concurrency = [0]", "m.toml:10: load.concurrency: list"),
         ("seed = 5", "name = \"../up\"", "m.toml:3: experiment.name: `../up` is no name"),
         (
+            "seed = 5",
+            "self-test = \"1ms\"",
+            "m.toml:3: experiment.self-test: 1ms is no length for a self-test",
+        ),
+        (
             "settings =",
             "model = \"gpt\"\nsettings =",
             "m.toml:5: server.model: the simulator has no model `gpt`",

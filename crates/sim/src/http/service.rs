@@ -211,7 +211,7 @@ async fn generate(
     let replica = shared.choose_replica();
     context.marks.open(|| {
         let id = given_id.unwrap_or(own_id);
-        Truth::arrived(id, replica, prompt_tokens, arrival, &shared.clock)
+        Truth::arrived(id, &body, replica, prompt_tokens, arrival, &shared.clock)
     });
     let mut exchange = Exchange {
         shared: Arc::clone(shared),

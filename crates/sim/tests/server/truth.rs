@@ -65,7 +65,10 @@ fn every_request_leaves_one_line_with_its_true_times() {
         (&streamed["prompt_tokens"], &streamed["output_tokens"], &streamed["end"]),
         (&Value::from(11), &Value::from(5), &Value::from("length"))
     );
+    // The reference value comes from another implementation of the hash.
+    assert_eq!(streamed["body_fnv1a"], "8c5284e83429dc08");
     let whole = find("whole");
+    assert_ne!(whole["body_fnv1a"], streamed["body_fnv1a"]);
     assert_eq!(whole["first_token_ns"], whole["last_token_ns"], "both were one write");
     let left = find("left");
     assert_eq!((&left["end"], &left["last_token_ns"]), (&Value::from("abort"), &Value::Null));
