@@ -100,12 +100,12 @@ impl Client {
     }
 
     /// A new connection, within the limit of time.
-    pub(crate) async fn open(&self) -> Result<Link<TcpStream>, ConnectError> {
+    pub(crate) async fn open(&self) -> Result<Box<Link<TcpStream>>, ConnectError> {
         let limit = self.config.timeouts.connect;
         tokio::time::timeout(limit, self.connector.open()).await.unwrap_or(Err(ConnectError::Late))
     }
 
-    pub(crate) fn add_idle(&self, link: Link<TcpStream>) {
+    pub(crate) fn add_idle(&self, link: Box<Link<TcpStream>>) {
         self.pool.borrow_mut().put(link);
     }
 
@@ -157,7 +157,7 @@ impl Client {
         row: &mut RequestRow,
         timeline: &mut Timeline,
         watch: &mut Watch,
-    ) -> (Ending, Option<Link<TcpStream>>) {
+    ) -> (Ending, Option<Box<Link<TcpStream>>>) {
         let now = || Moment::Clock(self.gauge.now());
         if self.config.abort.is_raised() {
             return (Ending::new(Outcome::Aborted, None, now()), None);
@@ -173,7 +173,7 @@ impl Client {
             }
         }
         watch.connecting();
-        let mut link = match watch.guard(self.connector.open()).await {
+        let mut link = match watch.guard(Box::pin(self.connector.open())).await {
             Ok(Ok(link)) => link,
             Ok(Err(error)) => {
                 return (Ending::new(Outcome::Refused, chain(&error), now()), None);
@@ -231,13 +231,13 @@ impl Client {
         if self.gauge.asks_kernel() { StampSource::Socket } else { StampSource::User }
     }
 
-    fn kept(&self) -> Option<Link<TcpStream>> {
+    fn kept(&self) -> Option<Box<Link<TcpStream>>> {
         let link = self.pool.borrow_mut().take();
         self.needed.notify_one();
         link
     }
 
-    fn keep(&self, mut link: Link<TcpStream>, ending: &Ending) {
+    fn keep(&self, mut link: Box<Link<TcpStream>>, ending: &Ending) {
         if ending.whole && link.is_idle() {
             link.rest();
             self.pool.borrow_mut().put(link);

@@ -72,12 +72,12 @@ impl Connector {
     }
 
     /// A new connection, ready for a request.
-    pub(crate) async fn open(&self) -> Result<Link<TcpStream>, ConnectError> {
+    pub(crate) async fn open(&self) -> Result<Box<Link<TcpStream>>, ConnectError> {
         let begun = self.gauge.now();
         let tcp = self.tcp().await?;
         let link = self.link(tcp, begun).await?;
         self.gauge.opened();
-        Ok(link)
+        Ok(Box::new(link))
     }
 
     /// The connection over `tcp`, which acknowledges at once if that was asked for.

@@ -62,7 +62,7 @@ pub(crate) async fn exchange<S: Receive + AsyncWrite + Unpin>(
     timeline: &mut Timeline,
     watch: &mut Watch,
 ) -> Ending {
-    link.stamps.begin(timeline.expected());
+    link.stamps.begin(timeline.expected_reads());
     link.decoder.reset();
     watch.sending();
     let mut response = pin!(link.send(head, body));

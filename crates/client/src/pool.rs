@@ -14,7 +14,8 @@ use crate::receive::Receive;
 /// Idle connections, the least recently used in front.
 #[derive(Debug)]
 pub(crate) struct Pool<S: Receive + AsyncWrite + Unpin> {
-    idle: VecDeque<Link<S>>,
+    /// In boxes: a request in flight holds its connection in its own future, which is to stay small.
+    idle: VecDeque<Box<Link<S>>>,
     most: usize,
 }
 
@@ -25,7 +26,7 @@ impl<S: Receive + AsyncWrite + Unpin> Pool<S> {
     }
 
     /// A connection that the server has left alone, or `None`. Those it has not are dropped.
-    pub(crate) fn take(&mut self) -> Option<Link<S>> {
+    pub(crate) fn take(&mut self) -> Option<Box<Link<S>>> {
         while let Some(mut link) = self.idle.pop_back() {
             if link.is_usable() {
                 return Some(link);
@@ -35,7 +36,7 @@ impl<S: Receive + AsyncWrite + Unpin> Pool<S> {
     }
 
     /// Keeps `link` for the next request. Beyond the limit the least recently used one goes.
-    pub(crate) fn put(&mut self, link: Link<S>) {
+    pub(crate) fn put(&mut self, link: Box<Link<S>>) {
         // One look at the oldest per use: else connections that the server closed would hold their
         // descriptors for as long as younger ones suffice.
         if self.idle.front_mut().is_some_and(|oldest| !oldest.is_usable()) {
@@ -49,7 +50,7 @@ impl<S: Receive + AsyncWrite + Unpin> Pool<S> {
 
     /// Drops those that the server did not leave alone.
     pub(crate) fn sweep(&mut self) {
-        self.idle.retain_mut(Link::is_usable);
+        self.idle.retain_mut(|link| link.is_usable());
     }
 
     /// How many are kept.

@@ -150,9 +150,10 @@ impl Timeline {
         self.marks
     }
 
-    /// How many chunks there is room for: as many reads are to be expected.
-    pub(crate) fn expected(&self) -> usize {
-        self.marks.chunks.capacity()
+    /// How many reads are to be expected: one a chunk there is room for, and some for head, role, usage
+    /// and end.
+    pub(crate) fn expected_reads(&self) -> usize {
+        self.marks.chunks.capacity() + 8
     }
 
     fn output_tokens(&self) -> Option<u32> {

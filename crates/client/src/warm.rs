@@ -22,7 +22,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// The most connections that are being opened ahead at once: a server's queue of them is short.
 const AT_ONCE: usize = 64;
 
-type Opening<'a> = Pin<Box<dyn Future<Output = Result<Link<TcpStream>, ConnectError>> + 'a>>;
+type Opening<'a> = Pin<Box<dyn Future<Output = Result<Box<Link<TcpStream>>, ConnectError>> + 'a>>;
 
 impl Client {
     /// Opens connections until `connections` are idle, and says how many are: fewer if the server
@@ -92,7 +92,7 @@ impl Client {
     }
 
     /// Puts an opened connection to the others. Says whether there was one.
-    fn take_in(&self, opened: Result<Link<TcpStream>, ConnectError>) -> bool {
+    fn take_in(&self, opened: Result<Box<Link<TcpStream>>, ConnectError>) -> bool {
         match opened {
             Ok(link) => {
                 self.add_idle(link);
