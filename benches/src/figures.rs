@@ -91,8 +91,8 @@ pub struct Figures {
     pub start_lag_ms: Spread,
     /// Received by the server minus intended.
     pub start_lag_seen_ms: Spread,
-    /// Received by the server minus sent, as the client says. Below 0 where the client's stamp comes
-    /// after the system call and the server was faster.
+    /// Received by the server minus sent, as the client says: the request's way, and how late the server
+    /// read it.
     pub sent_error_ms: Spread,
     /// What the client says of its own delay; nothing where it does not ask the kernel.
     pub own_delay_ms: Option<OwnDelay>,

@@ -9,10 +9,13 @@ use std::rc::Rc;
 
 /// The most that one read takes.
 const READ: usize = 64 * 1024;
+/// The most that is handed up at once: the content of a TLS record (RFC 8446, 5.1).
+const PIECE: usize = 16 * 1024;
 
 /// The buffers of one client.
 pub(crate) struct Buffers {
     scratch: RefCell<Box<[u8]>>,
+    piece: RefCell<Box<[u8]>>,
     /// Buffers that held something, empty again.
     spare: RefCell<Vec<Vec<u8>>>,
 }
@@ -21,6 +24,7 @@ impl Buffers {
     pub(crate) fn new() -> Rc<Self> {
         Rc::new(Self {
             scratch: RefCell::new(vec![0; READ].into_boxed_slice()),
+            piece: RefCell::new(vec![0; PIECE].into_boxed_slice()),
             spare: RefCell::default(),
         })
     }
@@ -28,6 +32,11 @@ impl Buffers {
     /// The buffer to read into, for as long as nobody else reads.
     pub(crate) fn scratch(&self) -> RefMut<'_, Box<[u8]>> {
         self.scratch.borrow_mut()
+    }
+
+    /// The buffer that a piece is handed up in, for as long as nobody else is handed one.
+    pub(crate) fn piece(&self) -> RefMut<'_, Box<[u8]>> {
+        self.piece.borrow_mut()
     }
 
     /// Keeps `bytes` until they are handed up.

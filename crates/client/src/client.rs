@@ -4,11 +4,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
-use hyper::Uri;
-use hyper::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, InvalidHeaderValue,
-    USER_AGENT,
-};
+use ::http::{HeaderValue, Uri};
 use plimsoll_records::{ConnectionUse, Outcome, RequestRow, StampSource};
 use thiserror::Error;
 use tokio::net::TcpStream;
@@ -17,7 +13,8 @@ use tokio::sync::Notify;
 use crate::connect::{ConnectError, Connector};
 use crate::exchange::{Ending, exchange};
 use crate::gauge::Gauge;
-use crate::link::{Head, Link};
+use crate::http::RequestHead;
+use crate::link::Link;
 use crate::measured::{Marks, Trail};
 use crate::pool::Pool;
 use crate::position::{Moment, Read};
@@ -46,7 +43,7 @@ pub struct Client {
     config: ClientConfig,
     gauge: Rc<Gauge>,
     connector: Connector,
-    head: Head,
+    head: RequestHead,
     pool: RefCell<Pool<TcpStream>>,
     /// Told when a connection is taken out of the pool.
     needed: Notify,
@@ -238,9 +235,11 @@ impl Client {
     }
 
     fn keep(&self, mut link: Box<Link<TcpStream>>, ending: &Ending) {
-        if ending.whole && link.is_idle() {
+        if ending.whole {
             link.rest();
-            self.pool.borrow_mut().put(link);
+            if link.is_idle() {
+                self.pool.borrow_mut().put(link);
+            }
         }
     }
 
@@ -260,26 +259,24 @@ impl fmt::Debug for Client {
     }
 }
 
-/// The path and the headers that all requests share.
-fn head(config: &ClientConfig) -> Result<Head, ClientError> {
+/// What all requests begin with.
+fn head(config: &ClientConfig) -> Result<RequestHead, ClientError> {
     let endpoint = &config.endpoint;
     let unusable = || ClientError::Endpoint(endpoint.to_string());
     let path: Uri = endpoint.path(config.api).parse().map_err(|_| unusable())?;
+    // A header value holds no line break, so none of these can end the head early.
     let host = HeaderValue::try_from(endpoint.authority()).map_err(|_| unusable())?;
-    let mut headers = HeaderMap::new();
-    headers.insert(HOST, host);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream, application/json"));
-    let agent = concat!("plimsoll/", env!("CARGO_PKG_VERSION"));
-    headers.insert(USER_AGENT, HeaderValue::from_static(agent));
+    let mut headers = vec![
+        ("host", host),
+        ("content-type", HeaderValue::from_static("application/json")),
+        ("accept", HeaderValue::from_static("text/event-stream, application/json")),
+        ("user-agent", HeaderValue::from_static(concat!("plimsoll/", env!("CARGO_PKG_VERSION")))),
+    ];
     if let Some(key) = &config.api_key {
-        let value = format!("Bearer {}", key.reveal());
-        let mut value =
-            HeaderValue::try_from(value).map_err(|_: InvalidHeaderValue| ClientError::ApiKey)?;
-        value.set_sensitive(true);
-        headers.insert(AUTHORIZATION, value);
+        let value = HeaderValue::try_from(format!("Bearer {}", key.reveal()));
+        headers.push(("authorization", value.map_err(|_| ClientError::ApiKey)?));
     }
-    Ok(Head { path, headers })
+    Ok(RequestHead::new(path.path(), headers.iter().map(|(name, value)| (*name, value.as_bytes()))))
 }
 
 /// The row of a request before anything is known of it.

@@ -33,8 +33,6 @@ pub(crate) enum ConnectError {
     Tls { host: String, source: io::Error },
     #[error("the connection was not there in time")]
     Late,
-    #[error("HTTP could not begin")]
-    Http(#[from] hyper::Error),
 }
 
 /// Opens connections to one endpoint.
@@ -102,7 +100,8 @@ impl Connector {
                 Wire::Tls(Box::new(stream))
             }
         };
-        Ok(Link::new(wire, Some(fd), stamps, SseDecoder::new(self.max_line), ends).await?)
+        let (buffers, decoder) = (Rc::clone(&self.buffers), SseDecoder::new(self.max_line));
+        Ok(Link::new(wire, Some(fd), stamps, buffers, decoder, ends))
     }
 
     /// A TCP connection to the first address that takes one. Never with Nagle's delay.
@@ -163,20 +162,19 @@ mod tests {
     use std::future::poll_fn;
     use std::io::{Read as _, Write as _};
     use std::net::TcpListener;
+    use std::ops::ControlFlow;
     use std::os::fd::AsFd;
-    use std::pin::pin;
     use std::task::Poll;
     use std::time::Duration;
 
     use bytes::Bytes;
-    use hyper::HeaderMap;
     use plimsoll_units::RunClock;
     use socket2::Socket;
     use tokio::time::timeout;
 
     use super::*;
     use crate::Api;
-    use crate::link::Head;
+    use crate::http::{Part, RequestHead};
 
     /// A connector to a listener of this machine.
     fn connector(quickack: bool) -> (TcpListener, Connector) {
@@ -226,11 +224,11 @@ mod tests {
                 assert_eq!(socket.tcp_quickack().unwrap(), quickack, "connected");
 
                 socket.set_tcp_quickack(false).unwrap();
-                let head = Head { path: "/".parse().unwrap(), headers: HeaderMap::new() };
-                let mut response = pin!(link.send(&head, Bytes::from_static(b"{}")));
+                let head = RequestHead::new("/", std::iter::empty());
+                link.begin(&head, Bytes::from_static(b"{}"), 1);
                 poll_fn(|cx| {
-                    link.poll_io(cx);
-                    assert!(!link.is_over());
+                    let polled = link.poll(cx, |_, _, _| ControlFlow::Continue(()));
+                    assert!(polled.is_pending());
                     match link.stamps.sent() {
                         Some(_) => Poll::Ready(()),
                         None => Poll::Pending,
@@ -245,11 +243,16 @@ mod tests {
                     assert!(got > 0);
                     socket.set_tcp_quickack(false).unwrap();
                     peer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
-                    let response = poll_fn(|cx| {
-                        link.poll_io(cx);
-                        response.as_mut().poll(cx)
-                    });
-                    assert_eq!(response.await.unwrap().status(), 200);
+                    let mut status = 0;
+                    poll_fn(|cx| {
+                        link.poll(cx, |_, _, part| {
+                            let Part::Head(head) = part else { panic!("{part:?}") };
+                            status = head.status;
+                            ControlFlow::Break(())
+                        })
+                    })
+                    .await;
+                    assert_eq!(status, 200);
                     assert!(socket.tcp_quickack().unwrap(), "read");
                 }
             });

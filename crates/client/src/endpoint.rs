@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use hyper::Uri;
+use ::http::Uri;
 use thiserror::Error;
 
 /// The part of the API that is measured.

@@ -1,25 +1,25 @@
 //! One request and its response on one connection.
 //!
-//! Everything happens in one task: each wake-up polls first the [`Watch`], then the connection, then
-//! takes what the connection has brought. The response and its body are polled with a waker that does
-//! nothing, since they change only while the connection is polled, which happens right before.
+//! Everything happens in one task: each wake-up polls first the [`Watch`], then the connection, which
+//! gives what it has brought, a part at a time.
 
 use std::future::poll_fn;
+use std::io;
 use std::ops::ControlFlow;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 
+use ::http::StatusCode;
 use bytes::Bytes;
-use hyper::body::Incoming;
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING};
-use hyper::{Response, StatusCode};
 use plimsoll_records::Outcome;
 use tokio::io::AsyncWrite;
 
-use crate::link::{Head, Link};
+use crate::http::{Garbage, Part, RequestHead};
+use crate::link::{Link, Stop};
 use crate::position::Moment;
-use crate::problem::{chain, error_text};
+use crate::problem::error_text;
 use crate::receive::Receive;
+use crate::sse::SseDecoder;
+use crate::stamps::Stamps;
 use crate::timeline::Timeline;
 use crate::watch::{Cut, Watch};
 
@@ -57,49 +57,48 @@ impl Ending {
 /// Sends a request over `link` and follows its response to the end, whatever that is.
 pub(crate) async fn exchange<S: Receive + AsyncWrite + Unpin>(
     link: &mut Link<S>,
-    head: &Head,
+    head: &RequestHead,
     body: Bytes,
     timeline: &mut Timeline,
     watch: &mut Watch,
 ) -> Ending {
-    link.stamps.begin(timeline.expected_reads());
-    link.decoder.reset();
+    link.begin(head, body, timeline.expected_reads());
     watch.sending();
-    let mut response = pin!(link.send(head, body));
-    let response = poll_fn(|cx| {
-        if let Poll::Ready(cut) = watch.poll(cx) {
-            return Poll::Ready(Err(cut));
+    let mut response = None;
+    let end = follow(link, watch, |_, _, _, part| {
+        if let Part::Head(head) = part {
+            response = Some(head);
         }
-        link.poll_io(cx);
-        response.as_mut().poll(&mut Context::from_waker(Waker::noop())).map(Ok)
+        ControlFlow::Break(())
     })
     .await;
-    let response = match response {
-        Ok(Ok(response)) => response,
-        Ok(Err(error)) => return no_answer(link, &error),
-        Err(cut) => return Ending::cut(cut, watch, now(link)),
-    };
-    let status = response.status();
-    let mut ending = if status != StatusCode::OK {
-        refusal(link, response, watch).await
-    } else if is_event_stream(response.headers()) {
-        stream(link, response, timeline, watch).await
+    let Some(response) = response else { return no_answer(link, end, watch) };
+    let status = response.status;
+    let mut ending = if status != 200 {
+        refusal(link, status, watch).await
+    } else if is_event_stream(response.content_type.as_deref()) {
+        stream(link, response.framed, timeline, watch).await
     } else {
-        no_stream(link, response, watch).await
+        no_stream(link, &response.content_type.unwrap_or_default(), watch).await
     };
-    ending.status = Some(status.as_u16());
+    ending.status = Some(status);
     ending
 }
 
 /// The connection failed before a response head was read.
-fn no_answer<S: Receive + AsyncWrite + Unpin>(link: &Link<S>, error: &hyper::Error) -> Ending {
+fn no_answer<S: Receive + AsyncWrite + Unpin>(link: &Link<S>, end: End, watch: &Watch) -> Ending {
     let now = now(link);
     let unanswered = link.stamps.first_byte().is_none();
-    if is_garbage(error) {
-        let text = format!("the answer is not HTTP: {}", chain(error));
-        return Ending::new(Outcome::Malformed, text, now);
-    }
-    let text = format!("the connection died before an answer: {}", chain(error));
+    let words = match end {
+        End::Cut(cut) => return Ending::cut(cut, watch, now),
+        End::Garbage(garbage) => {
+            let text = format!("the answer is not HTTP: {garbage}");
+            return Ending::new(Outcome::Malformed, text, now);
+        }
+        End::Broken(words) => words,
+        End::Complete | End::Left => "it was closed".to_owned(),
+    };
+    let text = format!("the connection died before an answer: {words}");
     Ending { unanswered, ..Ending::new(Outcome::Reset, text, now) }
 }
 
@@ -116,17 +115,17 @@ fn last_read<S: Receive + AsyncWrite + Unpin>(link: &Link<S>) -> Moment {
 /// A status other than 200.
 async fn refusal<S: Receive + AsyncWrite + Unpin>(
     link: &mut Link<S>,
-    response: Response<Incoming>,
+    status: u16,
     watch: &mut Watch,
 ) -> Ending {
-    let status = response.status();
-    let read = collect(link, response.into_body(), watch).await;
+    let read = collect(link, watch).await;
     if read.cut == Some(Cut::Aborted) {
         return Ending::cut(Cut::Aborted, watch, now(link));
     }
     let mut text = error_text(&read.bytes);
     if text.is_empty() {
-        text = status.canonical_reason().unwrap_or("no words").to_owned();
+        let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+        text = reason.unwrap_or("no words").to_owned();
     }
     let done = if read.whole { last_read(link) } else { now(link) };
     Ending { whole: read.whole, ..Ending::new(Outcome::HttpStatus, text, done) }
@@ -135,16 +134,14 @@ async fn refusal<S: Receive + AsyncWrite + Unpin>(
 /// Status 200 with something else than a stream.
 async fn no_stream<S: Receive + AsyncWrite + Unpin>(
     link: &mut Link<S>,
-    response: Response<Incoming>,
+    content_type: &[u8],
     watch: &mut Watch,
 ) -> Ending {
-    let kind = response.headers().get(CONTENT_TYPE).map(|kind| kind.as_bytes().to_vec());
-    let kind = String::from_utf8_lossy(&kind.unwrap_or_default()).into_owned();
-    let read = collect(link, response.into_body(), watch).await;
+    let read = collect(link, watch).await;
     if let Some(cut) = read.cut {
         return Ending::cut(cut, watch, now(link));
     }
-    let words = error_text(&read.bytes);
+    let (kind, words) = (String::from_utf8_lossy(content_type), error_text(&read.bytes));
     let text = format!("the answer is `{kind}` and no event stream: {words}");
     Ending { whole: read.whole, ..Ending::new(Outcome::Malformed, text, last_read(link)) }
 }
@@ -159,33 +156,33 @@ struct Collected {
 /// Reads a body up to [`MAX_BODY`] bytes.
 async fn collect<S: Receive + AsyncWrite + Unpin>(
     link: &mut Link<S>,
-    mut body: Incoming,
     watch: &mut Watch,
 ) -> Collected {
     let mut bytes = Vec::new();
-    let end = follow(link, &mut body, watch, |_, _, frame| {
-        bytes.extend_from_slice(frame);
+    let end = follow(link, watch, |_, _, _, part| {
+        if let Part::Data(data) = part {
+            bytes.extend_from_slice(data);
+        }
         if bytes.len() > MAX_BODY { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })
     .await;
-    let cut = if let BodyEnd::Cut(cut) = end { Some(cut) } else { None };
+    let cut = if let End::Cut(cut) = end { Some(cut) } else { None };
     bytes.truncate(MAX_BODY);
-    Collected { bytes, whole: matches!(end, BodyEnd::Complete), cut }
+    Collected { bytes, whole: matches!(end, End::Complete), cut }
 }
 
 /// Reads an event stream into the timeline.
 async fn stream<S: Receive + AsyncWrite + Unpin>(
     link: &mut Link<S>,
-    response: Response<Incoming>,
+    framed: bool,
     timeline: &mut Timeline,
     watch: &mut Watch,
 ) -> Ending {
-    let framed = is_framed(response.headers());
-    let mut body = response.into_body();
     let mut overlong = None;
-    let end = follow(link, &mut body, watch, |link, watch, frame| {
-        let at = link.stamps.position();
-        if let Err(error) = link.decoder.feed(frame, |event| timeline.event(at, event)) {
+    let end = follow(link, watch, |decoder, stamps, watch, part| {
+        let Part::Data(data) = part else { return ControlFlow::Continue(()) };
+        let at = stamps.position();
+        if let Err(error) = decoder.feed(data, |event| timeline.event(at, event)) {
             overlong = Some(error);
             return ControlFlow::Break(());
         }
@@ -197,12 +194,11 @@ async fn stream<S: Receive + AsyncWrite + Unpin>(
         if timeline.is_malformed() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })
     .await;
-    drop(body);
     let now = now(link);
     if let Some(error) = overlong {
         return Ending::new(Outcome::Malformed, error.to_string(), last_read(link));
     }
-    if let BodyEnd::Complete = end {
+    if let End::Complete = end {
         let last = link.stamps.position();
         link.decoder.finish(|event| timeline.event(last, event));
         // A body without length or chunks ends with the connection: there the end is what was read
@@ -217,94 +213,76 @@ async fn stream<S: Receive + AsyncWrite + Unpin>(
         return Ending::new(outcome, error, Moment::At(at));
     }
     match end {
-        BodyEnd::Cut(cut) => Ending::cut(cut, watch, now),
-        BodyEnd::Broken(error) if is_garbage(&error) => {
-            let text = format!("the body is not HTTP: {}", chain(&error));
-            Ending::new(Outcome::Malformed, text, now)
+        End::Cut(cut) => Ending::cut(cut, watch, now),
+        End::Garbage(garbage) => {
+            Ending::new(Outcome::Malformed, format!("the body is not HTTP: {garbage}"), now)
         }
-        BodyEnd::Broken(error) => {
-            let text = format!("the connection died during the response: {}", chain(&error));
+        End::Broken(words) => {
+            let text = format!("the connection died during the response: {words}");
             Ending::new(Outcome::Reset, text, now)
         }
-        BodyEnd::Complete | BodyEnd::Left | BodyEnd::Gone => {
+        End::Complete | End::Left => {
             let text = "the connection died during the response".to_owned();
             Ending::new(Outcome::Reset, text, now)
         }
     }
 }
 
-/// How a body ended.
-enum BodyEnd {
+/// How a response, or a part of it, came to an end.
+enum End {
     Complete,
-    Broken(hyper::Error),
-    /// The connection ended and told the body nothing.
-    Gone,
+    /// The connection is over, with these words.
+    Broken(String),
+    Garbage(Garbage),
     /// `take` had enough.
     Left,
     Cut(Cut),
 }
 
-/// Gives each piece of the body to `take`, which sees the place of the piece as the last one.
+/// Gives each part of the response to `take`, up to the response's end.
 async fn follow<S: Receive + AsyncWrite + Unpin>(
     link: &mut Link<S>,
-    body: &mut Incoming,
     watch: &mut Watch,
-    mut take: impl FnMut(&mut Link<S>, &mut Watch, &[u8]) -> ControlFlow<()>,
-) -> BodyEnd {
-    let end = poll_fn(|cx| {
+    mut take: impl FnMut(&mut SseDecoder, &Stamps, &mut Watch, Part<'_>) -> ControlFlow<()>,
+) -> End {
+    poll_fn(|cx| {
         if let Poll::Ready(cut) = watch.poll(cx) {
-            return Poll::Ready(BodyEnd::Cut(cut));
+            return Poll::Ready(End::Cut(cut));
         }
-        loop {
-            link.poll_io(cx);
-            match link.take_frame(body) {
-                Poll::Ready(Some(Ok(frame))) => {
-                    // Trailers say nothing that a timeline needs.
-                    let data = frame.into_data().unwrap_or_default();
-                    if take(link, watch, &data).is_break() {
-                        return Poll::Ready(BodyEnd::Left);
-                    }
-                }
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(BodyEnd::Broken(error)),
-                Poll::Ready(None) => return Poll::Ready(BodyEnd::Complete),
-                Poll::Pending if link.is_over() => return Poll::Ready(BodyEnd::Gone),
-                // The limit of time may be another one than before.
-                Poll::Pending => return watch.poll(cx).map(BodyEnd::Cut),
+        let mut complete = false;
+        let polled = link.poll(cx, |decoder, stamps, part| {
+            complete = part == Part::End;
+            if complete { ControlFlow::Break(()) } else { take(decoder, stamps, watch, part) }
+        });
+        let end = match polled {
+            // The limit of time may be another one than before.
+            Poll::Pending => return watch.poll(cx).map(End::Cut),
+            Poll::Ready(Stop::Taken) if complete => End::Complete,
+            Poll::Ready(Stop::Taken) => End::Left,
+            Poll::Ready(Stop::Closed) if link.ends_response() => End::Complete,
+            Poll::Ready(Stop::Closed) => End::Broken("it was closed".to_owned()),
+            Poll::Ready(Stop::Failed(error)) if is_garbage(&error) => {
+                End::Garbage(Garbage::Wire(error))
             }
-        }
+            Poll::Ready(Stop::Failed(error)) => End::Broken(error.to_string()),
+            Poll::Ready(Stop::Garbage(garbage)) => End::Garbage(garbage),
+        };
+        Poll::Ready(end)
     })
-    .await;
-    if matches!(end, BodyEnd::Complete) {
-        // hyper needs one more turn after the body to call the connection idle, or over.
-        poll_fn(|cx| {
-            link.poll_io(cx);
-            Poll::Ready(())
-        })
-        .await;
-    }
-    end
+    .await
 }
 
-/// Whether the bytes broke the rules, rather than stopped.
-fn is_garbage(error: &hyper::Error) -> bool {
-    use std::error::Error as _;
-    use std::io::ErrorKind::{InvalidData, InvalidInput};
-    let io = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
-    error.is_parse() || io.is_some_and(|io| matches!(io.kind(), InvalidData | InvalidInput))
+/// Whether TLS found the bytes to break its rules, rather than to stop.
+fn is_garbage(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)
 }
 
 /// Whether the body is an event stream. A server that names no type is believed to send one.
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).is_none_or(|kind| {
-        let kind = kind.as_bytes();
+fn is_event_stream(content_type: Option<&[u8]>) -> bool {
+    content_type.is_none_or(|kind| {
         let wanted = b"text/event-stream";
         kind.len() >= wanted.len() && kind[..wanted.len()].eq_ignore_ascii_case(wanted)
     })
-}
-
-/// Whether the body's end is marked in the bytes, rather than by the connection's end.
-fn is_framed(headers: &HeaderMap) -> bool {
-    headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! How a request is sent and stamped: OpenAI-compatible streaming over hyper.
+//! How a request is sent and stamped: OpenAI-compatible streaming over HTTP/1.1.
 //!
 //! In order of use: a [`ClientConfig`] names the [`Endpoint`], the [`Api`], the [`Timeouts`], the
 //! run's clock and the grade of stamps; a [`Client`] is made from it on each worker thread, and told
@@ -58,7 +58,6 @@
 //! ```
 
 mod abort;
-mod bell;
 mod buffers;
 mod capture;
 mod chunk;
@@ -68,6 +67,7 @@ mod connect;
 mod endpoint;
 mod exchange;
 mod gauge;
+mod http;
 mod link;
 mod measured;
 mod meter;

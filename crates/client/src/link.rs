@@ -1,55 +1,44 @@
 //! One HTTP/1.1 connection, driven by the request that uses it.
 //!
-//! hyper splits a connection into a handle that requests are given to and a future that moves the
-//! bytes. That future usually lives in a task of its own; here the request polls it itself. So a
-//! token costs one wake-up instead of two, an idle connection costs none, and dropping the request
-//! closes its connection.
-//!
-//! # Why a frame ends where the last piece did
-//! What is read is handed to hyper in pieces that end where an event does. hyper hands the body over
-//! through a channel that holds one frame, and its read loop asks whether that channel is free *before*
-//! it reads or decodes anything. So while a frame waits to be taken nothing more is handed to it, and
-//! the last piece when a frame is taken is the one that brought its last byte: a frame made from bytes
-//! that were already buffered leaves the place as it is, and a frame that needed a piece carries that
-//! piece's bytes at its end. (After the last frame of a body with a declared length hyper looks once for
-//! the connection's end; that returns bytes only if the server sends what nobody asked for.) The
-//! exchange relies on that and its tests hold hyper to it, with a clock that moves at each read.
+//! There is no task behind it and no channel: the request polls the connection, which reads a piece
+//! of what has come, and is told at once what it means. So a token costs one wake-up, an idle connection
+//! costs nothing, and dropping the request closes its connection. And while a part is looked at, the last
+//! piece that was read is the one that it ended in: its place is [`Stamps::position`].
 
-use std::convert::Infallible;
 use std::fmt;
-use std::future::Future;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::os::fd::RawFd;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
-use hyper::client::conn::http1::{self, Connection, SendRequest};
-use hyper::{HeaderMap, Method, Request, Response, Uri};
-use hyper_util::rt::TokioIo;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
 use plimsoll_units::RunNanos;
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::bell::Bell;
+use crate::buffers::{Buffers, Held};
+use crate::http::{Garbage, Part, Reader, RequestHead};
 use crate::receive::{Receive, out_of_order};
 use crate::sse::SseDecoder;
 use crate::stamped::Wire;
 use crate::stamps::Stamps;
 
-/// The most that hyper buffers of a connection's input. A head must fit in it; a body passes through
-/// piece by piece. Small, since thousands of connections live at once.
-const MAX_BUFFER: usize = 64 * 1024;
-
 /// A connection with the stamps and the decoder that belong to it.
-pub(crate) struct Link<S: Receive + AsyncWrite + Unpin> {
-    sender: SendRequest<Payload>,
+pub(crate) struct Link<S> {
     /// `None` once it is over.
-    connection: Option<Box<Connection<TokioIo<Wire<S>>, Payload>>>,
-    /// The socket, for looking at it while idle. Open as long as `connection` is there.
+    wire: Option<Wire<S>>,
+    outgoing: Option<Outgoing>,
+    reader: Reader,
+    buffers: Rc<Buffers>,
+    /// What was read behind the part that was given last.
+    held: Option<Held>,
+    /// Whether bytes came that belong to no response.
+    surplus: bool,
+    /// The socket, for looking at it while idle. Open as long as `wire` is there.
     fd: Option<RawFd>,
     pub(crate) stamps: Rc<Stamps>,
     pub(crate) decoder: SseDecoder,
@@ -59,8 +48,6 @@ pub(crate) struct Link<S: Receive + AsyncWrite + Unpin> {
     pub(crate) fresh: bool,
     /// Segments that had come out of order: when last asked, and when last looked.
     out_of_order: [Option<u32>; 2],
-    bell: Bell,
-    tls: bool,
 }
 
 /// The two ends of a connection, as far as they are known, and when it was begun.
@@ -71,82 +58,207 @@ pub(crate) struct Ends {
     pub(crate) begun: RunNanos,
 }
 
+/// A request on its way out.
+#[derive(Debug)]
+struct Outgoing {
+    head: Vec<u8>,
+    body: Bytes,
+    written: usize,
+}
+
+/// Why a connection gives nothing more, for now or at all.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// The taker had enough.
+    Taken,
+    /// The server closed.
+    Closed,
+    Failed(io::Error),
+    Garbage(Garbage),
+}
+
 impl<S: Receive + AsyncWrite + Unpin> Link<S> {
     /// A connection over `wire`, whose socket is `fd`.
-    pub(crate) async fn new(
+    pub(crate) fn new(
         wire: Wire<S>,
         fd: Option<RawFd>,
         stamps: Rc<Stamps>,
+        buffers: Rc<Buffers>,
         decoder: SseDecoder,
         ends: Ends,
-    ) -> Result<Self, hyper::Error> {
-        let tls = matches!(wire, Wire::Tls(_));
-        let (sender, connection) =
-            http1::Builder::new().max_buf_size(MAX_BUFFER).handshake(TokioIo::new(wire)).await?;
-        let mut link = Self {
-            sender,
-            connection: Some(Box::new(connection)),
+    ) -> Self {
+        Self {
+            wire: Some(wire),
+            outgoing: None,
+            reader: Reader::default(),
+            buffers,
+            held: None,
+            surplus: false,
             fd,
             stamps,
             decoder,
             ends,
             fresh: true,
             out_of_order: [Some(0); 2],
-            bell: Bell::new(),
-            tls,
-        };
-        // hyper takes requests once its connection has been polled.
-        link.poll_io(&mut Context::from_waker(Waker::noop()));
-        Ok(link)
-    }
-
-    /// Moves bytes in both directions as far as they go.
-    pub(crate) fn poll_io(&mut self, cx: &mut Context<'_>) {
-        self.bell.answer_to(cx.waker());
-        if let Some(connection) = &mut self.connection
-            && Pin::new(connection).poll(&mut self.bell.context()).is_ready()
-        {
-            // How it ended, the response or its body is told. What the socket can tell ends here.
-            self.count_disorder();
-            self.connection = None;
         }
     }
 
-    /// The next piece of `body`, which this connection brings.
-    pub(crate) fn take_frame(
-        &self,
-        body: &mut Incoming,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let mut quiet = Context::from_waker(Waker::noop());
-        self.bell.muffled(|| Pin::new(body).poll_frame(&mut quiet))
+    /// Gives a request to the connection, whose answer will take about so many reads.
+    /// [`Link::poll`] sends it.
+    pub(crate) fn begin(&mut self, head: &RequestHead, body: Bytes, reads: usize) {
+        self.fresh = false;
+        self.stamps.begin(reads);
+        self.decoder.reset();
+        self.reader.reset();
+        // TLS takes one buffer at a time, and would make two records of two.
+        let joined = matches!(self.wire, Some(Wire::Tls(_)));
+        let mut head = head.of_length(body.len(), if joined { body.len() } else { 0 });
+        let body = if joined {
+            head.extend_from_slice(&body);
+            Bytes::new()
+        } else {
+            body
+        };
+        self.outgoing = Some(Outgoing { head, body, written: 0 });
     }
 
-    /// The request that used the connection is over: nobody is to be woken, and no task is kept.
-    pub(crate) fn rest(&mut self) {
-        self.bell.answer_to(Waker::noop());
-    }
-
-    /// Whether the connection is over: nothing will come that is not there already.
-    pub(crate) fn is_over(&self) -> bool {
-        self.connection.is_none()
-    }
-
-    /// Gives a request to the connection. The future needs [`Link::poll_io`] to get anywhere.
-    pub(crate) fn send(
+    /// Moves bytes in both directions as far as they go, and gives the parts of the response to `take`,
+    /// until that breaks or nothing more can come.
+    pub(crate) fn poll(
         &mut self,
-        head: &Head,
-        body: Bytes,
-    ) -> impl Future<Output = Result<Response<Incoming>, hyper::Error>> + use<S> {
-        let mut request = Request::new(Payload::new(body, Rc::clone(&self.stamps)));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = head.path.clone();
-        *request.headers_mut() = head.headers.clone();
-        self.sender.send_request(request)
+        cx: &mut Context<'_>,
+        mut take: impl FnMut(&mut SseDecoder, &Stamps, Part<'_>) -> ControlFlow<()>,
+    ) -> Poll<Stop> {
+        // A server may answer, and close, before it has read all. So what it says is read first.
+        let unsent = match self.poll_write(cx) {
+            Poll::Ready(Err(error)) => Some(error),
+            Poll::Ready(Ok(())) | Poll::Pending => None,
+        };
+        match self.poll_parts(cx, &mut take) {
+            Poll::Pending => match unsent {
+                Some(error) => Poll::Ready(self.over(Stop::Failed(error))),
+                None => Poll::Pending,
+            },
+            Poll::Ready(Stop::Taken) => Poll::Ready(Stop::Taken),
+            Poll::Ready(stop) => Poll::Ready(self.over(stop)),
+        }
+    }
+
+    fn poll_parts(
+        &mut self,
+        cx: &mut Context<'_>,
+        take: &mut impl FnMut(&mut SseDecoder, &Stamps, Part<'_>) -> ControlFlow<()>,
+    ) -> Poll<Stop> {
+        // What is there already; a response without a body ends without a byte more.
+        let held = self.held.take();
+        let stop = self.give(held.as_ref().map_or(&[], Held::rest), take);
+        if let Some(held) = held {
+            self.buffers.give_back(held);
+        }
+        if let Some(stop) = stop {
+            return Poll::Ready(stop);
+        }
+        loop {
+            let buffers = Rc::clone(&self.buffers);
+            let mut piece = buffers.piece();
+            let bytes = match ready!(self.poll_read(cx, &mut piece)) {
+                Ok(0) => return Poll::Ready(Stop::Closed),
+                Ok(bytes) => bytes,
+                Err(error) => return Poll::Ready(Stop::Failed(error)),
+            };
+            if let Some(stop) = self.give(&piece[..bytes], take) {
+                return Poll::Ready(stop);
+            }
+        }
+    }
+
+    /// Gives the parts that `bytes` make. What is behind a part that was enough is kept.
+    fn give(
+        &mut self,
+        bytes: &[u8],
+        take: &mut impl FnMut(&mut SseDecoder, &Stamps, Part<'_>) -> ControlFlow<()>,
+    ) -> Option<Stop> {
+        let mut at = 0;
+        loop {
+            let (used, part) = match self.reader.next(&bytes[at..]) {
+                Ok(next) => next,
+                Err(garbage) => return Some(Stop::Garbage(garbage)),
+            };
+            at += used;
+            match part {
+                Part::Nothing => return None,
+                Part::End => self.surplus |= at < bytes.len(),
+                Part::Head(_) | Part::Data(_) => {}
+            }
+            if take(&mut self.decoder, &self.stamps, part).is_break() {
+                if at < bytes.len() {
+                    self.held = Some(self.buffers.hold(&bytes[at..]));
+                }
+                return Some(Stop::Taken);
+            }
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        let Some(wire) = &mut self.wire else { return Poll::Ready(Ok(0)) };
+        let mut buf = ReadBuf::new(into);
+        ready!(Pin::new(wire).poll_read(cx, &mut buf))?;
+        Poll::Ready(Ok(buf.filled().len()))
+    }
+
+    /// Writes what is left of the request.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let (Some(wire), Some(out)) = (&mut self.wire, &mut self.outgoing) else {
+            return Poll::Ready(Ok(()));
+        };
+        loop {
+            let head = out.head.get(out.written..).unwrap_or_default();
+            let in_body = out.written.saturating_sub(out.head.len());
+            let body = out.body.get(in_body..).unwrap_or_default();
+            if head.is_empty() && body.is_empty() {
+                break;
+            }
+            let both = [IoSlice::new(head), IoSlice::new(body)];
+            let rest = if head.is_empty() { &both[1..] } else { &both };
+            match ready!(Pin::new(&mut *wire).poll_write_vectored(cx, rest))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                bytes => out.written += bytes,
+            }
+        }
+        self.stamps.body_taken();
+        ready!(Pin::new(wire).poll_flush(cx))?;
+        self.outgoing = None;
+        Poll::Ready(Ok(()))
+    }
+
+    /// The connection is at its end. What the socket can tell ends here.
+    fn over(&mut self, stop: Stop) -> Stop {
+        self.count_disorder();
+        self.wire = None;
+        stop
+    }
+
+    /// Whether the end of the connection is the end of the response too.
+    pub(crate) fn ends_response(&self) -> bool {
+        self.reader.ends_with_connection()
     }
 
     /// Whether the connection could take another request, by what HTTP knows of it.
     pub(crate) fn is_idle(&self) -> bool {
-        self.connection.is_some() && self.sender.is_ready()
+        let answered = self.fresh || self.reader.is_reusable();
+        let quiet = self.outgoing.is_none() && self.held.is_none() && !self.surplus;
+        self.wire.is_some() && answered && quiet
+    }
+
+    /// Looks once for what the server may have to add to a response that is over: its end, or bytes that
+    /// nobody asked for. From here on the connection wakes nobody.
+    pub(crate) fn rest(&mut self) {
+        let mut quiet = Context::from_waker(Waker::noop());
+        match self.poll_read(&mut quiet, &mut [0; 1]) {
+            Poll::Pending => {}
+            Poll::Ready(Ok(1..)) => self.surplus = true,
+            Poll::Ready(Ok(0) | Err(_)) => self.wire = None,
+        }
     }
 
     /// Whether all segments have come in order since this was last asked, as far as the system says.
@@ -158,7 +270,7 @@ impl<S: Receive + AsyncWrite + Unpin> Link<S> {
     }
 
     fn count_disorder(&mut self) {
-        if self.connection.is_some() {
+        if self.wire.is_some() {
             self.out_of_order[1] = self.fd.and_then(out_of_order);
         }
     }
@@ -166,11 +278,12 @@ impl<S: Receive + AsyncWrite + Unpin> Link<S> {
     /// Whether an idle connection can be used: HTTP takes a request, and the server has left it alone.
     /// Looks into the socket without taking anything out.
     ///
-    /// A TLS server sends session tickets of its own accord (RFC 8446, 4.6.1), so there words alone are
-    /// nothing against it, only an end is.
+    /// A TLS server sends session tickets of its own accord (RFC 8446, 4.6.1): those are read, and words
+    /// that were not there yet are nothing against it, only an end is.
     pub(crate) fn is_usable(&mut self) -> bool {
-        if self.tls {
-            self.poll_io(&mut Context::from_waker(Waker::noop()));
+        let tls = matches!(self.wire, Some(Wire::Tls(_)));
+        if tls {
+            self.rest();
         }
         if !self.is_idle() {
             return false;
@@ -180,63 +293,18 @@ impl<S: Receive + AsyncWrite + Unpin> Link<S> {
             match recv(fd, &mut [0; 1], MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT) {
                 Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN) => return true,
-                Ok(bytes) => return self.tls && bytes > 0,
+                Ok(bytes) => return tls && bytes > 0,
                 Err(_) => return false,
             }
         }
     }
 }
 
-impl<S: Receive + AsyncWrite + Unpin> fmt::Debug for Link<S> {
+impl<S> fmt::Debug for Link<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Link").field("fd", &self.fd).field("over", &self.is_over()).finish()
-    }
-}
-
-/// What every request of a client has in common, built once.
-#[derive(Clone, Debug)]
-pub(crate) struct Head {
-    pub(crate) path: Uri,
-    pub(crate) headers: HeaderMap,
-}
-
-/// The body of a request, which says when its last byte was taken to be written.
-#[derive(Debug)]
-pub(crate) struct Payload {
-    bytes: Option<Bytes>,
-    stamps: Rc<Stamps>,
-}
-
-impl Payload {
-    fn new(bytes: Bytes, stamps: Rc<Stamps>) -> Self {
-        let bytes = (!bytes.is_empty()).then_some(bytes);
-        if bytes.is_none() {
-            stamps.body_taken();
-        }
-        Self { bytes, stamps }
-    }
-}
-
-impl Body for Payload {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let bytes = self.bytes.take();
-        if bytes.is_some() {
-            self.stamps.body_taken();
-        }
-        Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.bytes.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+        f.debug_struct("Link")
+            .field("fd", &self.fd)
+            .field("over", &self.wire.is_none())
+            .finish_non_exhaustive()
     }
 }

@@ -1,11 +1,11 @@
 //! Where bytes that were read together are cut before they are handed up.
 //!
-//! A client that comes late finds many events in one read. hyper and TLS would swallow them at once,
-//! and nobody could tell any more which byte of the wire an event ended at. So what was read is handed
-//! up in pieces that end where an event ends (plain) or a record does (TLS), one for each time that the
-//! layer above asks. That layer asks again only when it has dealt with the piece before, so the place
-//! behind the last piece is the place behind the event that it brought: exact in plain, the record's
-//! end in TLS, which is when its content can be known at the earliest.
+//! A client that comes late finds many events in one read. TLS would swallow them at once, and above it
+//! nobody could tell any more which byte of the wire an event ended at. So what was read is handed up in
+//! pieces that end where an event ends (plain) or a record does (TLS), one for each time that the layer
+//! above asks. That layer asks again only when it has dealt with the piece before, so the place behind
+//! the last piece is the place behind the event that it brought: exact in plain, the record's end in
+//! TLS, which is when its content can be known at the earliest.
 //!
 //! The cuts need not understand what they cut. One too many costs a call; one too few gives an event
 //! the place of the next one.

@@ -1,7 +1,7 @@
 //! The connection's bytes: noted where they meet the kernel, then plain or through TLS.
 //!
 //! ```text
-//! hyper  <->  Wire  <->  (TLS)  <->  Stamped<TcpStream>  <->  kernel
+//! Link  <->   Wire  <->  (TLS)  <->  Stamped<TcpStream>  <->  kernel
 //!               |                        |
 //!       first byte of response     note of each read, piece and write
 //! ```
@@ -153,7 +153,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Stamped<S> {
     }
 }
 
-/// What hyper talks to: the stamped stream itself, or TLS above it.
+/// What a connection talks to: the stamped stream itself, or TLS above it.
 #[derive(Debug)]
 pub(crate) enum Wire<S> {
     Plain(Stamped<S>),

@@ -95,20 +95,22 @@ impl From<&Lags> for LagRecord {
 pub struct SelfTest {
     /// When it was made.
     pub when: SelfTestTime,
-    /// Requests per second that it sent.
+    /// Requests due in its window / the window's length, per second.
     pub rate_per_s: f64,
     /// Streams that were open at once, on average.
     pub streams: f64,
-    /// Requests that were compared with the simulator's log.
+    /// Requests due in its window that were compared with the simulator's log.
     pub requests: u64,
-    /// Requests that failed or that the log lacks.
+    /// Requests that failed, that were sent twice or that the log lacks.
     pub lost: u64,
     /// Where the stamps came from.
     pub stamps: StampSource,
-    /// First token - sent, less what the simulator's log has for it: signed, as the client saw it
-    /// minus the truth.
+    /// (First token as stamped - first token as the simulator wrote it) - max(0, sent - when the
+    /// simulator had read the request), all on one clock. Above 0 the client says too long a TTFT. What
+    /// passes between sent and a later reading is the simulator's delay, and no error of the client's.
     pub ttft_error: ErrorRecord,
-    /// (Last - first token) / (tokens - 1), less what the simulator's log has for it.
+    /// (Last - first token) / (tokens - 1) by the client's stamps, less the same by the simulator's log.
+    /// Answers of two tokens or more.
     pub tpot_error: ErrorRecord,
     /// Sent - intended.
     pub schedule_lag: LagRecord,

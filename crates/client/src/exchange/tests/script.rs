@@ -9,7 +9,6 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::HeaderMap;
 use plimsoll_records::{ChunkRow, Outcome, RequestRow};
 use plimsoll_units::{ManualClock, RunNanos};
 use tokio::io::AsyncWrite;
@@ -18,7 +17,8 @@ use crate::buffers::Buffers;
 use crate::client::blank;
 use crate::exchange::{Ending, exchange};
 use crate::gauge::Gauge;
-use crate::link::{Ends, Head, Link};
+use crate::http::RequestHead;
+use crate::link::{Ends, Link};
 use crate::measured::{Marks, Measured, Trail};
 use crate::pieces::Pieces;
 use crate::position::{Moment, Position, Read};
@@ -214,8 +214,8 @@ pub(super) async fn replay_with(
     let stamped = Stamped::new(server, Rc::clone(&stamps), Buffers::new(), Pieces::plain());
     let wire = Wire::Plain(stamped);
     let decoder = SseDecoder::new(100_000);
-    let mut link = Link::new(wire, None, stamps, decoder, Ends::default()).await.unwrap();
-    let head = Head { path: "/v1/chat/completions".parse().unwrap(), headers: HeaderMap::new() };
+    let mut link = Link::new(wire, None, stamps, Buffers::new(), decoder, Ends::default());
+    let head = RequestHead::new("/v1/chat/completions", std::iter::empty());
     let mut timeline = Timeline::new(0, crate::Meter::new());
     let mut watch = Watch::new(Rc::new(clock), Abort::new(), Timeouts::default());
     let body = Bytes::from_static(b"{\"stream\":true}");
@@ -225,6 +225,9 @@ pub(super) async fn replay_with(
     let marks = Marks { first_byte: link.stamps.first_byte(), ..timeline.fill(&mut row) };
     let trail = Trail { reads: link.stamps.take_reads(), ..Trail::default() };
     let row = settle(Measured { row, marks, done: ending.done, trail });
+    if ending.whole {
+        link.rest();
+    }
     let idle = ending.whole && link.is_idle();
     let written = written.borrow().clone();
     Replay { ending, row, written, idle }
