@@ -1,5 +1,7 @@
 //! The client of one worker thread: a request in, a row out.
 
+mod warm;
+
 use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
@@ -10,7 +12,7 @@ use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use crate::connect::{ConnectError, Connector};
+use crate::connect::Connector;
 use crate::exchange::{Ending, exchange};
 use crate::gauge::Gauge;
 use crate::http::RequestHead;
@@ -91,31 +93,6 @@ impl Client {
         self.gauge.report()
     }
 
-    /// Looks the server's name up, if that has not been done.
-    pub(crate) async fn resolve(&self) -> Result<(), ConnectError> {
-        self.connector.resolve().await
-    }
-
-    /// A new connection, within the limit of time.
-    pub(crate) async fn open(&self) -> Result<Box<Link<TcpStream>>, ConnectError> {
-        let limit = self.config.timeouts.connect;
-        tokio::time::timeout(limit, self.connector.open()).await.unwrap_or(Err(ConnectError::Late))
-    }
-
-    pub(crate) fn add_idle(&self, link: Box<Link<TcpStream>>) {
-        self.pool.borrow_mut().put(link);
-    }
-
-    /// Completes when a connection has been taken from the idle ones.
-    pub(crate) async fn connection_taken(&self) {
-        self.needed.notified().await;
-    }
-
-    /// Drops the idle connections that the server has closed.
-    pub(crate) fn sweep(&self) {
-        self.pool.borrow_mut().sweep();
-    }
-
     /// Sends `request` and follows it to its end, which is the row, whatever it is.
     ///
     /// Must run on a tokio runtime with I/O and time. Dropping the future closes the connection.
@@ -160,8 +137,7 @@ impl Client {
             return (Ending::new(Outcome::Aborted, None, now()), None);
         }
         if let Some(mut link) = self.kept() {
-            let fresh = std::mem::take(&mut link.fresh);
-            let used = if fresh { ConnectionUse::Prewarmed } else { ConnectionUse::Reused };
+            let used = if link.fresh { ConnectionUse::Prewarmed } else { ConnectionUse::Reused };
             row.connection = Some(used);
             row.connected = Some(self.gauge.now());
             let ending = self.attempt(&mut link, request, row, timeline, watch).await;
@@ -177,7 +153,6 @@ impl Client {
             }
             Err(cut) => return (Ending::cut(cut, watch, now()), None),
         };
-        link.fresh = false;
         // If a kept connection was tried before, the row keeps what belongs to the first sending.
         row.resent = row.connection.is_some();
         row.connection.get_or_insert(ConnectionUse::New);

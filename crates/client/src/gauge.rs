@@ -1,20 +1,26 @@
 //! What the client of one thread knows of its own reading: how late it was, and on what clock.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
+use std::os::fd::AsRawFd as _;
 use std::rc::Rc;
 use std::time::Duration;
 
 use plimsoll_units::{Clock, Lags, RunClock, RunNanos, Wall};
 
-use crate::receive::ask_for_stamps;
+use crate::receive::{ask_for_stamps, receive};
 
 /// How far a kernel stamp may lie after the clock that was read after it: the doubt of the anchor.
 const DOUBT: Duration = Duration::from_micros(5);
 
 /// How long a segment may be on its way from the device, where it is stamped, to the queue that it is
-/// read from: so much earlier than an empty queue its stamp may be.
-const ON_THE_WAY: Duration = Duration::from_millis(1);
+/// read from: so much earlier than an empty queue its stamp may be. On a busy machine the kernel does
+/// that work in a thread that waits for its turn like any other.
+const ON_THE_WAY: Duration = Duration::from_millis(20);
+
+/// How long the kernel is given to begin stamping.
+const STAMPING_WITHIN: Duration = Duration::from_millis(100);
 
 /// The clocks of one client, and its own delays by them.
 pub(crate) struct Gauge {
@@ -30,11 +36,13 @@ pub(crate) struct Gauge {
 }
 
 impl Gauge {
-    /// A gauge on the run's clock; with `kernel`, kernel stamps are taken.
+    /// A gauge on the run's clock; with `kernel`, kernel stamps are taken. Then the call blocks until
+    /// the kernel stamps, usually for less than 1 ms and never for longer than [`STAMPING_WITHIN`].
     pub(crate) fn new(clock: RunClock, kernel: bool) -> Rc<Self> {
         let wall = kernel.then(|| RefCell::new(Wall::new(clock)));
-        let asking = kernel.then(|| UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).ok()).flatten();
-        let asking = asking.filter(|socket| ask_for_stamps(socket).is_ok());
+        let asking = kernel.then(|| asking(clock)).and_then(|asking| {
+            asking.inspect_err(|error| tracing::debug!(%error, "no kernel stamps")).ok()
+        });
         Rc::new(Self { wall, _asking: asking, ..Self::of(Rc::new(clock)) })
     }
 
@@ -123,6 +131,24 @@ impl Gauge {
     }
 }
 
+/// A socket that asks for stamps and has seen one, or has waited for it long enough. The kernel turns
+/// them on in the background: what arrives right after the first socket has asked carries none.
+fn asking(clock: RunClock) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    ask_for_stamps(&socket)?;
+    socket.connect(socket.local_addr()?)?;
+    let begun = clock.now();
+    while clock.now() - begun < STAMPING_WITHIN {
+        socket.send(&[0])?;
+        match receive(socket.as_raw_fd(), &mut [0; 8]) {
+            Ok(received) if received.wall_ns.is_some() => break,
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+            _ => std::thread::sleep(Duration::from_micros(200)),
+        }
+    }
+    Ok(socket)
+}
+
 /// What a client knows of its own error so far.
 #[derive(Clone, Debug)]
 pub struct ClientReport {
@@ -152,6 +178,20 @@ mod tests {
             + u64::try_from(time.tv_nsec()).unwrap()
     }
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_kernel_stamps_when_the_gauge_is_there() {
+        for _ in 0..20 {
+            let _gauge = Gauge::new(RunClock::start(), true);
+            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            ask_for_stamps(&socket).unwrap();
+            socket.send_to(&[0], socket.local_addr().unwrap()).unwrap();
+            assert_eq!(socket.peek(&mut [0; 8]).unwrap(), 1);
+            let received = receive(socket.as_raw_fd(), &mut [0; 8]).unwrap();
+            assert!(received.wall_ns.is_some());
+        }
+    }
+
     #[test]
     fn a_kernel_stamp_counts_as_the_clients_delay() {
         let clock = RunClock::start();
@@ -175,9 +215,9 @@ mod tests {
         for wrong in [Some(wall_now() + second), Some(wall_now() - second), None] {
             assert_eq!(gauge.kernel_stamp(wrong, RunNanos::ZERO, clock.now()), None);
         }
-        // Nothing had come when the queue was last empty, so nothing came two milliseconds before.
-        std::thread::sleep(Duration::from_millis(3));
-        let (early, now) = (wall_now() - 2_000_000, clock.now());
+        // Nothing had come when the queue was last empty, so nothing came long before.
+        std::thread::sleep(2 * ON_THE_WAY);
+        let (early, now) = (wall_now() - 30_000_000, clock.now());
         assert_eq!(gauge.kernel_stamp(Some(early), now, now), None);
         assert!(gauge.kernel_stamp(Some(early), RunNanos::ZERO, now).is_some());
         assert_eq!((gauge.report().socket_fallbacks, gauge.report().read_delay.count()), (4, 1));

@@ -84,7 +84,6 @@ mod stamps;
 mod tally;
 mod timeline;
 mod tls;
-mod warm;
 mod watch;
 
 pub use abort::Abort;

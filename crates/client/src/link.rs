@@ -36,8 +36,6 @@ pub(crate) struct Link<S> {
     buffers: Rc<Buffers>,
     /// What was read behind the part that was given last.
     held: Option<Held>,
-    /// Whether bytes came that belong to no response.
-    surplus: bool,
     /// The socket, for looking at it while idle. Open as long as `wire` is there.
     fd: Option<RawFd>,
     pub(crate) stamps: Rc<Stamps>,
@@ -93,7 +91,6 @@ impl<S: Receive + AsyncWrite + Unpin> Link<S> {
             reader: Reader::default(),
             buffers,
             held: None,
-            surplus: false,
             fd,
             stamps,
             decoder,
@@ -185,10 +182,8 @@ impl<S: Receive + AsyncWrite + Unpin> Link<S> {
                 Err(garbage) => return Some(Stop::Garbage(garbage)),
             };
             at += used;
-            match part {
-                Part::Nothing => return None,
-                Part::End => self.surplus |= at < bytes.len(),
-                Part::Head(_) | Part::Data(_) => {}
+            if part == Part::Nothing {
+                return None;
             }
             if take(&mut self.decoder, &self.stamps, part).is_break() {
                 if at < bytes.len() {
@@ -225,8 +220,9 @@ impl<S: Receive + AsyncWrite + Unpin> Link<S> {
                 bytes => out.written += bytes,
             }
         }
-        self.stamps.body_taken();
-        ready!(Pin::new(wire).poll_flush(cx))?;
+        ready!(Pin::new(&mut *wire).poll_flush(cx))?;
+        self.stamps.request_sent();
+        wire.acknowledge();
         self.outgoing = None;
         Poll::Ready(Ok(()))
     }
@@ -246,18 +242,16 @@ impl<S: Receive + AsyncWrite + Unpin> Link<S> {
     /// Whether the connection could take another request, by what HTTP knows of it.
     pub(crate) fn is_idle(&self) -> bool {
         let answered = self.fresh || self.reader.is_reusable();
-        let quiet = self.outgoing.is_none() && self.held.is_none() && !self.surplus;
+        let quiet = self.outgoing.is_none() && self.held.is_none();
         self.wire.is_some() && answered && quiet
     }
 
     /// Looks once for what the server may have to add to a response that is over: its end, or bytes that
-    /// nobody asked for. From here on the connection wakes nobody.
+    /// nobody asked for; either is the end of the connection. From here on it wakes nobody.
     pub(crate) fn rest(&mut self) {
         let mut quiet = Context::from_waker(Waker::noop());
-        match self.poll_read(&mut quiet, &mut [0; 1]) {
-            Poll::Pending => {}
-            Poll::Ready(Ok(1..)) => self.surplus = true,
-            Poll::Ready(Ok(0) | Err(_)) => self.wire = None,
+        if self.poll_read(&mut quiet, &mut [0; 1]).is_ready() {
+            self.wire = None;
         }
     }
 

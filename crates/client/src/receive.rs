@@ -5,7 +5,7 @@
 //! thread was woken. Segments that waited together carry one time between them, the last one's.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -42,7 +42,7 @@ impl Receive for TcpStream {
             ready!(self.poll_read_ready(cx))?;
             let mut received = None;
             let tried = self.try_io(Interest::READABLE, || {
-                let got = system::receive(self.as_raw_fd(), buf)?;
+                let got = receive(self.as_raw_fd(), buf)?;
                 received = Some(got);
                 // A read that did not fill its buffer has emptied the queue. Saying so spares the next
                 // call a read that finds nothing, as tokio's own reads do.
@@ -67,21 +67,25 @@ pub(crate) fn ask_for_stamps(socket: &impl AsFd) -> io::Result<()> {
     system::ask_for_stamps(socket)
 }
 
+/// Reads what is there from the socket `fd`, without waiting.
+pub(crate) fn receive(fd: RawFd, buf: &mut [u8]) -> io::Result<Received> {
+    system::receive(fd, buf)
+}
+
 /// How many segments came out of order on this connection so far; `None` where the system does not
 /// count them.
-pub(crate) fn out_of_order(fd: std::os::fd::RawFd) -> Option<u32> {
+pub(crate) fn out_of_order(fd: RawFd) -> Option<u32> {
     system::out_of_order(fd)
 }
 
 #[cfg(target_os = "linux")]
 mod system {
     use std::mem::{size_of, zeroed};
-    use std::os::fd::RawFd;
 
     use nix::libc;
     use nix::sys::socket::{TimestampingFlag, setsockopt, sockopt};
 
-    use super::{AsFd, Received, io};
+    use super::{AsFd, RawFd, Received, io};
 
     /// Room for the control messages of a read, in words so that it is aligned as they are: one
     /// `SCM_TIMESTAMPING` takes 8.
@@ -164,12 +168,10 @@ mod system {
 
 #[cfg(not(target_os = "linux"))]
 mod system {
-    use std::os::fd::RawFd;
-
     use nix::errno::Errno;
     use nix::sys::socket::{MsgFlags, recv};
 
-    use super::{AsFd, Received, io};
+    use super::{AsFd, RawFd, Received, io};
 
     pub(super) fn ask_for_stamps(_: &impl AsFd) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())

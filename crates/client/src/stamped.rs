@@ -31,7 +31,7 @@ pub(crate) struct Stamped<S> {
     buffers: Rc<Buffers>,
     pieces: Pieces,
     held: Option<Held>,
-    /// Called after every read and after the request went out: asks for immediate acknowledgement,
+    /// Called after every read and when a request is out: asks for immediate acknowledgement,
     /// which the kernel otherwise forgets again by itself.
     quickack: Option<fn(&S)>,
 }
@@ -140,12 +140,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Stamped<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let result = ready!(Pin::new(&mut self.inner).poll_flush(cx));
-        // HTTP and TLS flush downwards only when they hold nothing back, so now all is written.
-        if result.is_ok() && self.stamps.flushed() {
-            self.acknowledge();
-        }
-        Poll::Ready(result)
+        Pin::new(&mut self.inner).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -161,11 +156,16 @@ pub(crate) enum Wire<S> {
 }
 
 impl<S> Wire<S> {
-    fn stamps(&self) -> &Stamps {
+    fn stamped(&self) -> &Stamped<S> {
         match self {
-            Self::Plain(stamped) => &stamped.stamps,
-            Self::Tls(tls) => &tls.get_ref().0.stamps,
+            Self::Plain(stamped) => stamped,
+            Self::Tls(tls) => tls.get_ref().0,
         }
+    }
+
+    /// Asks for immediate acknowledgement, if that is wished for.
+    pub(crate) fn acknowledge(&self) {
+        self.stamped().acknowledge();
     }
 }
 
@@ -196,7 +196,7 @@ impl<S: Receive + AsyncWrite + Unpin> AsyncRead for Wire<S> {
         };
         // Counted here, above TLS: session tickets are reads too, but no part of a response.
         if buf.filled().len() > before {
-            self.stamps().response_bytes();
+            self.stamped().stamps.response_bytes();
         }
         Poll::Ready(result)
     }

@@ -1,8 +1,8 @@
 //! What is noted of one connection, shared by the layers that note and read it.
 //!
 //! The I/O type below TLS notes each read and write, and the pieces that it hands up; the layer above
-//! TLS says when the first byte of the response came out; the request body says when its last byte was
-//! taken; the exchange reads. All of them run on one thread, inside one task, so plain cells do.
+//! TLS says when the first byte of the response came out; the connection says when the request is out;
+//! the exchange reads. All of them run on one thread, inside one task, so plain cells do.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -30,7 +30,6 @@ struct Notes {
     last_write: Cell<RunNanos>,
     end_of_input: Cell<Option<RunNanos>>,
     first_byte: Cell<Option<Position>>,
-    body_taken: Cell<bool>,
     sent: Cell<Option<(RunNanos, u64)>>,
     reads: RefCell<Vec<Read>>,
 }
@@ -51,7 +50,6 @@ impl Stamps {
         let notes = &self.notes;
         notes.end_of_input.set(None);
         notes.first_byte.set(None);
-        notes.body_taken.set(false);
         notes.sent.set(None);
         // What was read and not yet handed up belongs to the exchange before, and to none after.
         *notes.reads.borrow_mut() = Vec::with_capacity(reads);
@@ -97,20 +95,9 @@ impl Stamps {
         }
     }
 
-    /// The last byte of the request's body was taken to be written.
-    pub(crate) fn body_taken(&self) {
-        self.notes.body_taken.set(true);
-    }
-
-    /// Everything taken so far is with the kernel. If the body is among it, the last write was the
-    /// one that sent the request. Returns whether this call found that out.
-    pub(crate) fn flushed(&self) -> bool {
-        let notes = &self.notes;
-        let complete = notes.body_taken.get() && notes.sent.get().is_none();
-        if complete {
-            notes.sent.set(Some((notes.last_write.get(), notes.written.get())));
-        }
-        complete
+    /// The whole request is with the kernel: the last write was the one that sent it.
+    pub(crate) fn request_sent(&self) {
+        self.notes.sent.set(Some((self.notes.last_write.get(), self.notes.written.get())));
     }
 
     /// The place behind the event that the last piece ended with, or behind that piece.

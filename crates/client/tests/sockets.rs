@@ -5,6 +5,8 @@
 mod connections;
 #[path = "sockets/endings.rs"]
 mod endings;
+#[path = "tls/self_signed.rs"]
+mod self_signed;
 #[path = "sockets/server.rs"]
 mod server;
 #[path = "sockets/tls.rs"]

@@ -8,6 +8,8 @@
 
 #[path = "stalls/metronome.rs"]
 mod metronome;
+#[path = "tls/self_signed.rs"]
+mod self_signed;
 
 use std::rc::Rc;
 use std::sync::mpsc;

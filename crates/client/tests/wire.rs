@@ -24,10 +24,11 @@ mod reader;
 mod scene;
 #[path = "wire/segment.rs"]
 mod segment;
+#[path = "tls/self_signed.rs"]
+mod self_signed;
 #[path = "wire/server.rs"]
 mod server;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use clients::{ask, name};
@@ -37,9 +38,8 @@ use plimsoll_records::{Outcome, RequestRow, StampSource};
 use plimsoll_units::RunClock;
 use reader::read_all;
 use scene::{Evidence, GAP, Scene, play, scenes};
+use self_signed::self_signed;
 use server::Answer;
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use tokio_rustls::rustls::{ServerConfig, crypto::ring};
 
 /// How far the conversion of the wall clock, which the kernel stamps with, may be off.
 const CONVERSION: Duration = Duration::from_micros(50);
@@ -98,16 +98,8 @@ fn it_does_for_a_client_that_sleeps_meanwhile() {
 
 #[test]
 fn it_does_below_tls() {
-    let own = rcgen::generate_simple_self_signed(vec!["10.99.0.2".to_owned()]).unwrap();
-    let key = PrivatePkcs8KeyDer::from(own.signing_key.serialize_der());
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![own.cert.der().clone()], PrivateKeyDer::Pkcs8(key))
-        .unwrap();
-    let tls = Some(Arc::new(config));
-    let roots = TlsRoots::Pem(own.cert.pem().into_bytes());
+    let (config, certificate) = self_signed(&["10.99.0.2"]);
+    let (tls, roots) = (Some(config), TlsRoots::Pem(certificate.into_bytes()));
     // Every other scene: each kind of mishap and of answer is among them.
     for scene in scenes().into_iter().skip(1).step_by(2) {
         let answer = Answer { tls: tls.clone(), ..scene.answer.clone() };

@@ -13,7 +13,7 @@ use plimsoll_records::{
     OfferedLoad, Phases, PointDir, PointEnd, PointFile, PointWriter, RequestRow, WorkloadRecord,
     read_point,
 };
-use plimsoll_units::{Clock as _, RunClock, RunNanos};
+use plimsoll_units::{Clock as _, Rate, RunClock, RunNanos};
 use plimsoll_workload::{Encoder, Feeder};
 
 use crate::coordinator::Coordinator;
@@ -71,27 +71,27 @@ impl PointPlan<'_> {
     /// The arrivals of an open loop.
     pub(crate) fn schedule(&self) -> Option<Schedule> {
         match self.load {
-            PointLoad::Open(rate) => {
-                Some(Schedule::new(self.matrix.load.arrivals, rate, self.seed))
-            }
+            PointLoad::Open(rate) => Some(self.schedule_at(rate)),
             PointLoad::Closed(_) => None,
         }
     }
 
+    fn schedule_at(&self, rate: Rate) -> Schedule {
+        Schedule::new(self.matrix.load.arrivals, rate, self.seed)
+    }
+
     /// The driver of one worker, whose instants count from `origin`.
     pub(crate) fn driver(&self, worker: u32, origin: RunNanos) -> Result<Driver, RunError> {
-        Ok(match (self.load, self.schedule()) {
-            (PointLoad::Closed(concurrency), _) => {
-                let slots = ClosedLoop::new(concurrency).shard(worker, self.workers)?;
-                Driver::closed(slots, self.clock, origin)
-            }
-            (PointLoad::Open(rate), schedule) => {
-                let schedule = schedule
-                    .unwrap_or_else(|| Schedule::new(self.matrix.load.arrivals, rate, self.seed));
-                let shard = schedule.shard(worker, self.workers)?;
+        Ok(match self.load {
+            PointLoad::Open(rate) => {
+                let shard = self.schedule_at(rate).shard(worker, self.workers)?;
                 let cap = self.matrix.load.max_in_flight;
                 let cap = cap.map(|cap| share(cap, worker, self.workers));
                 Driver::open(OpenLoop::new(shard).max_in_flight(cap), self.clock, origin)
+            }
+            PointLoad::Closed(concurrency) => {
+                let slots = ClosedLoop::new(concurrency).shard(worker, self.workers)?;
+                Driver::closed(slots, self.clock, origin)
             }
         })
     }

@@ -6,24 +6,15 @@ use std::time::Duration;
 
 use plimsoll_client::{ClientConfig, TlsRoots};
 use plimsoll_records::{ConnectionUse, Outcome};
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use tokio_rustls::rustls::{self, ServerConfig, ServerConnection};
+use tokio_rustls::rustls::{self, ServerConnection};
 
+use crate::self_signed::self_signed;
 use crate::server::{DONE, FINISH, ROLE, Server, TOKEN, plain};
 use crate::{Sender, assert_failed, config, run};
 
 /// A TLS server for `localhost` with its certificate.
 pub(crate) fn tls_server() -> (Server, TlsRoots) {
-    let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let key = PrivatePkcs8KeyDer::from(own.signing_key.serialize_der());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![own.cert.der().clone()], PrivateKeyDer::Pkcs8(key))
-        .unwrap();
-    let tls = Arc::new(tls);
+    let (tls, certificate) = self_signed(&["localhost"]);
     let server = Server::start(move |_, peer| {
         let session = ServerConnection::new(Arc::clone(&tls)).unwrap();
         let mut stream = rustls::StreamOwned::new(session, peer.0);
@@ -41,7 +32,7 @@ pub(crate) fn tls_server() -> (Server, TlsRoots) {
             stream.write_all(b"0\r\n\r\n").unwrap();
         }
     });
-    (server, TlsRoots::Pem(own.cert.pem().into_bytes()))
+    (server, TlsRoots::Pem(certificate.into_bytes()))
 }
 
 #[test]

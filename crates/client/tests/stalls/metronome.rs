@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use plimsoll_client::TlsRoots;
 use plimsoll_units::{Clock as _, RunClock, RunNanos};
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use tokio_rustls::rustls::{self, ServerConfig, ServerConnection, StreamOwned};
+use tokio_rustls::rustls::{ServerConnection, StreamOwned};
+
+use crate::self_signed::self_signed;
 
 /// The clock before and after the write of one token.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +32,7 @@ impl Metronome {
     pub(crate) fn start(clock: RunClock, tokens: usize, gap: Duration, tls: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let (tls, certificate) = if tls { tls_config() } else { (None, None) };
+        let (tls, certificate) = tls.then(|| self_signed(&["localhost"])).unzip();
         let notes = Arc::<Mutex<Vec<Vec<Note>>>>::default();
         let noted = Arc::clone(&notes);
         thread::spawn(move || {
@@ -104,17 +105,4 @@ fn serve<S: Read + Write>(
         keep(notes);
         stream.write_all(b"0\r\n\r\n").unwrap();
     }
-}
-
-fn tls_config() -> (Option<Arc<ServerConfig>>, Option<String>) {
-    let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let key = PrivatePkcs8KeyDer::from(own.signing_key.serialize_der());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![own.cert.der().clone()], PrivateKeyDer::Pkcs8(key))
-        .unwrap();
-    (Some(Arc::new(config)), Some(own.cert.pem()))
 }

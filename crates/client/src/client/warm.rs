@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::MissedTickBehavior;
 
-use crate::client::Client;
+use super::Client;
 use crate::connect::ConnectError;
 use crate::link::Link;
 
@@ -44,21 +44,21 @@ impl Client {
         loop {
             let filled = self.fill(connections).await;
             tokio::select! {
-                () = self.connection_taken(), if filled => {}
-                _ = sweeps.tick() => self.sweep(),
+                () = self.needed.notified(), if filled => {}
+                _ = sweeps.tick() => self.pool.borrow_mut().sweep(),
             }
         }
     }
 
     /// Opens what is missing, also what is taken meanwhile. Whether `connections` are idle then.
     async fn fill(&self, connections: usize) -> bool {
-        if self.resolve().await.is_err() {
+        if self.connector.resolve().await.is_err() {
             return false;
         }
         let mut opening: Vec<Opening<'_>> = Vec::new();
         // A server that closes what it has just taken would be asked for ever.
         let mut left = connections.saturating_mul(2);
-        let mut taken = pin!(self.connection_taken());
+        let mut taken = pin!(self.needed.notified());
         poll_fn(|cx| {
             loop {
                 let before = opening.len();
@@ -72,7 +72,7 @@ impl Client {
                     Poll::Pending => true,
                 });
                 while taken.as_mut().poll(cx).is_ready() {
-                    taken.set(self.connection_taken());
+                    taken.set(self.needed.notified());
                 }
                 let missing = connections.saturating_sub(self.idle_connections() + opening.len());
                 let more = missing.min(AT_ONCE - opening.len()).min(left);
@@ -91,11 +91,17 @@ impl Client {
         self.idle_connections() >= connections
     }
 
+    /// A new connection, within the limit of time.
+    async fn open(&self) -> Result<Box<Link<TcpStream>>, ConnectError> {
+        let limit = self.config.timeouts.connect;
+        tokio::time::timeout(limit, self.connector.open()).await.unwrap_or(Err(ConnectError::Late))
+    }
+
     /// Puts an opened connection to the others. Says whether there was one.
     fn take_in(&self, opened: Result<Box<Link<TcpStream>>, ConnectError>) -> bool {
         match opened {
             Ok(link) => {
-                self.add_idle(link);
+                self.pool.borrow_mut().put(link);
                 true
             }
             Err(error) => {
