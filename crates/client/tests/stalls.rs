@@ -179,7 +179,8 @@ fn long_stalls_leave_marked_stamps_with_the_socket() {
         let own: Vec<_> = errors.iter().copied().filter(|(_, shared)| !shared).collect();
         assert!(!own.is_empty() && worst(&own) < NEAR, "{errors:?}");
         assert!(worst(&errors) > 5 * NEAR, "and marked for a reason: {errors:?}");
-        assert!(seen.report.read_delay.max() > Duration::from_millis(50), "{:?}", seen.report);
+        // A read knows the time of its last segment alone, so the delay of a stall shows only in part.
+        assert!(seen.report.read_delay.max() > 5 * NEAR, "{:?}", seen.report);
     }
 }
 
@@ -198,6 +199,7 @@ fn long_stalls_move_no_stamp_of_a_packet() {
         for (row, notes) in seen.rows.iter().zip(&notes) {
             assert!(row.sent < Some(notes[0].before), "{row:?}");
         }
-        assert!(seen.report.read_delay.max() > Duration::from_millis(50), "{:?}", seen.report);
+        // A read knows the time of its last segment alone, so the delay of a stall shows only in part.
+        assert!(seen.report.read_delay.max() > 5 * NEAR, "{:?}", seen.report);
     }
 }
