@@ -45,6 +45,10 @@ pub(crate) struct Cli {
     /// Overrides a value of the matrix, like `--set load.rates=[5,10]` (repeatable).
     #[arg(long = "set", value_name = "PATH=VALUE")]
     set: Vec<String>,
+    /// Measures though this finding would stop it, and marks the result: `setting-not-applied`
+    /// (repeatable).
+    #[arg(long, value_name = "CODE")]
+    allow: Vec<String>,
     /// Shows no progress.
     #[arg(long, short)]
     pub(crate) quiet: bool,
@@ -74,6 +78,10 @@ impl Cli {
         if let Some(variable) = &self.api_key_env {
             source.set(format!("server.api-key-env={}", quoted(variable)));
         }
+        if !self.allow.is_empty() {
+            let codes: Vec<String> = self.allow.iter().map(|code| quoted(code)).collect();
+            source.set(format!("experiment.allow=[{}]", codes.join(", ")));
+        }
         for assignment in &self.set {
             source.set(assignment);
         }
@@ -87,7 +95,8 @@ impl Cli {
             tool: Tool {
                 name: "saturation".to_owned(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
-                commit: option_env!("PLIMSOLL_COMMIT").map(str::to_owned),
+                commit: Some(env!("PLIMSOLL_COMMIT").to_owned())
+                    .filter(|commit| !commit.is_empty()),
             },
         }
     }

@@ -43,7 +43,7 @@ impl Exit {
             | RunError::Target(ServerError::BadUrl { .. } | ServerError::BadApiKey { .. }) => {
                 Self::Usage
             }
-            RunError::Target(_) | RunError::Probe(_) => Self::Target,
+            RunError::Target(_) | RunError::Launch(_) | RunError::Probe(_) => Self::Target,
             RunError::Interrupted => Self::Interrupted,
             _ => Self::Failed,
         }

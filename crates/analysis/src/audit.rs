@@ -12,17 +12,26 @@ mod cold_start;
 mod concurrency_capped;
 mod drain_bias;
 mod errors_excluded;
+mod gpu_shared;
+mod gpu_throttled;
 mod no_plateau;
 mod not_stationary;
 mod output_length;
 mod overload_latency;
+mod preempted;
 mod prefix_reuse;
 mod prompt_length;
 mod rate_missed;
+mod sampler_gap;
+mod server_restarted;
+mod setting_not_applied;
+mod template_doubled;
 mod token_count;
 mod window_short;
 
-use plimsoll_records::{Finding, FindingCode, PointFile, RequestRow, SelfTest, Severity};
+use plimsoll_records::{
+    Finding, FindingCode, PointFile, RequestRow, SelfTest, SettingRecord, Severity,
+};
 
 use crate::latency::ttft;
 use crate::quantile::{median, rank};
@@ -76,7 +85,9 @@ impl<'a> Evidence<'a> {
 #[must_use]
 pub fn audit_point(point: &PointFile, rows: &[RequestRow], summary: &PointSummary) -> Vec<Finding> {
     let evidence = Evidence { point, rows, summary, window: summary.window };
-    let checks: [fn(&Evidence<'_>) -> Option<Finding>; 20] = [
+    let checks: [fn(&Evidence<'_>) -> Option<Finding>; 28] = [
+        setting_not_applied::check,
+        server_restarted::check,
         rate_missed::check,
         concurrency_capped::check,
         errors_excluded::check,
@@ -92,9 +103,15 @@ pub fn audit_point(point: &PointFile, rows: &[RequestRow], summary: &PointSummar
         cold_start::check,
         output_length::check,
         prompt_length::check,
+        template_doubled::check,
         prefix_reuse::check,
+        preempted::check,
         token_count::check,
         chunked_tokens::check,
+        gpu_throttled::check,
+        gpu_shared::check,
+        sampler_gap::check_server,
+        sampler_gap::check_gpus,
         overload_latency::check,
         drain_bias::check,
     ];
@@ -109,7 +126,7 @@ pub fn audit_point(point: &PointFile, rows: &[RequestRow], summary: &PointSummar
 /// What speaks against the ladder of one group as a whole.
 #[must_use]
 pub fn audit_group(group: &Group) -> Vec<Finding> {
-    no_plateau::check(group).into_iter().collect()
+    no_plateau::check(group).into_iter().chain(prefix_reuse::check_group(group)).collect()
 }
 
 /// What the self-tests of a run say against it as a whole: what the client's own error was on that
@@ -119,6 +136,14 @@ pub fn audit_group(group: &Group) -> Vec<Finding> {
 #[must_use]
 pub fn judge_self_tests(tests: &[SelfTest]) -> Vec<Finding> {
     client_late::judge_self_tests(tests)
+}
+
+/// What a server's settings say before any load is sent to it: the finding `setting-not-applied`, about
+/// no point yet, when it contradicts a declared one. `allowed` is whether the run was told to go on
+/// all the same, which makes it a warning.
+#[must_use]
+pub fn judge_settings(settings: &[SettingRecord], allowed: bool) -> Option<Finding> {
+    setting_not_applied::judge(settings, allowed)
 }
 
 /// The p99 by nearest rank, however few the values are; `None` of nothing.

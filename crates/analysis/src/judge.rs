@@ -3,6 +3,7 @@
 use plimsoll_records::{Finding, OfferedLoad, PointFile, RequestRow, Severity};
 
 use crate::judgement::verdict;
+use crate::limit::limit;
 use crate::{Group, Judgement, PointSummary, Slo, audit_group, audit_point, saturation, summarise};
 
 /// A point with what the audit found at it.
@@ -63,7 +64,8 @@ pub fn judge(points: Vec<AuditedPoint>) -> Judgement {
             points
                 .sort_by(|a, b| load(a).total_cmp(&load(b)).then(a.repetition.cmp(&b.repetition)));
             let saturation = saturation(&points, &voided);
-            Group { factors: points[0].factors.clone(), points, saturation }
+            let limit = limit(&points, &saturation, &findings);
+            Group { factors: points[0].factors.clone(), points, saturation, limit }
         })
         .collect();
     for group in &groups {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use plimsoll_records::{Finding, Severity, Verdict};
 
-use crate::{Estimate, PointSummary};
+use crate::{Estimate, PointSummary, ServerLimit};
 
 /// The judgement of a run.
 #[derive(Clone, Debug)]
@@ -54,6 +54,8 @@ pub struct Group {
     pub points: Vec<PointSummary>,
     /// What the ladder says.
     pub saturation: Saturation,
+    /// What limits the server; `None` where nobody says enough.
+    pub limit: Option<ServerLimit>,
 }
 
 impl Group {

@@ -4,8 +4,12 @@
 //! begins and whether it may end early; [`summarise()`] makes a [`PointSummary`] of a point's rows;
 //! [`audit_point`] says what speaks against it, as findings with code, numbers and remedy
 //! ([`AuditedPoint::of`] does both); [`judge()`] puts the points of a run together: groups by
-//! factors, each with its [`saturation()`] (plateau, capacity, SLO capacity, knee), the findings, and
-//! the verdict; [`judge_self_tests`] says what the client's own error adds to that.
+//! factors, each with its [`saturation()`] (plateau, capacity, SLO capacity, knee) and its
+//! [`ServerLimit`] (what limits the server there, and by which evidence), the findings, and the
+//! verdict; [`judge_self_tests`] says what the client's own error adds to that. A summary also has
+//! what the server says of where the time went ([`ServerBreakdown`]) and what its GPUs spent
+//! ([`GpuSummary`]). [`judge_settings`] holds a server's settings against the declared ones before
+//! any load is sent.
 //!
 //! Units and clocks: stamps are `RunNanos` of the run's one clock, latencies `Duration`, rates per
 //! second, lengths tokens. Every number that was estimated is an [`Estimate`] with its 95 %
@@ -40,14 +44,17 @@
 
 mod audit;
 mod batch_means;
+mod breakdown;
 mod estimate;
 mod gaps;
 mod goodput;
+mod gpu_summary;
 mod in_flight;
 mod judge;
 mod judgement;
 mod knee;
 mod latency;
+mod limit;
 mod overload;
 mod quantile;
 mod saturation;
@@ -60,10 +67,13 @@ mod tokens;
 mod warm_up;
 mod window;
 
-pub use audit::{audit_group, audit_point, judge_self_tests};
+pub use audit::{audit_group, audit_point, judge_self_tests, judge_settings};
+pub use breakdown::{Ceilings, ServerBreakdown};
 pub use estimate::Estimate;
+pub use gpu_summary::{ForeignProcess, GpuSummary};
 pub use judge::{AuditedPoint, judge};
 pub use judgement::{Group, Judgement, Saturation};
+pub use limit::{LimitedBy, ServerLimit};
 pub use overload::{OverloadDetector, OverloadVerdict, Progress};
 pub use saturation::saturation;
 pub use slo::{Slo, SloMetric, SloTerm};

@@ -40,12 +40,7 @@ const CLOSED_STEP: f64 = 1.25;
 /// highest concurrencies that agree, if concurrency rose by a quarter or more among them.
 #[must_use]
 pub fn saturation(points: &[PointSummary], voided: &[String]) -> Saturation {
-    let usable: Vec<&PointSummary> = points
-        .iter()
-        .filter(|point| !voided.contains(&point.id))
-        .filter(|point| !matches!(point.ended, PointEnd::Interrupted | PointEnd::TargetLost))
-        .filter(|point| !point.window.length().is_zero())
-        .collect();
+    let usable: Vec<&PointSummary> = usable(points, voided).collect();
     let voided = voided.to_vec();
     let mut ladder: Vec<Step<'_>> = usable
         .iter()
@@ -77,6 +72,18 @@ pub fn saturation(points: &[PointSummary], voided: &[String]) -> Saturation {
         ),
         voided,
     }
+}
+
+/// The points that were measured as planned and that no error voided.
+pub(crate) fn usable<'a>(
+    points: &'a [PointSummary],
+    voided: &[String],
+) -> impl Iterator<Item = &'a PointSummary> {
+    points
+        .iter()
+        .filter(|point| !voided.contains(&point.id))
+        .filter(|point| !matches!(point.ended, PointEnd::Interrupted | PointEnd::TargetLost))
+        .filter(|point| !point.window.length().is_zero())
 }
 
 /// A point with its offered rate.

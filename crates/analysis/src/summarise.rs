@@ -7,9 +7,11 @@ use plimsoll_records::{ConnectionUse, Outcome, PointFile, RequestRow};
 use plimsoll_units::RunNanos;
 
 use crate::batch_means::{self, FINE_BINS};
+use crate::gpu_summary::Work;
 use crate::in_flight::InFlight;
 use crate::{
-    Counts, PointSummary, Slo, Window, gaps, goodput, latency, stability, timeline, tokens,
+    Ceilings, Counts, GpuSummary, PointSummary, ServerBreakdown, Slo, Window, gaps, goodput,
+    latency, stability, timeline, tokens,
 };
 
 /// Everything that is known of a point, from its rows.
@@ -47,6 +49,12 @@ pub fn summarise(point: &PointFile, rows: &[RequestRow], slo: &Slo) -> PointSumm
         None => batch_means::rate(&delivered, seconds),
     };
     let gaps = gaps::Gaps::of(due());
+    let service_ttft = of_ok(latency::service_ttft);
+    let work = Work {
+        output_tokens: delivered.iter().sum(),
+        requests: ended().count() as f64,
+        window: window.length(),
+    };
     PointSummary {
         id: point.id.clone(),
         factors: point.factors.clone(),
@@ -68,13 +76,18 @@ pub fn summarise(point: &PointFile, rows: &[RequestRow], slo: &Slo) -> PointSumm
         goodput: goodput::goodput(due(), slo, window),
         stability,
         ttft: of_ok(latency::ttft),
-        service_ttft: of_ok(latency::service_ttft),
+        service_ttft,
         tpot: of_ok(latency::tpot),
         itl: gaps.itl,
         chunk_gap: gaps.chunk_gap,
         chunks: gaps.chunks,
         e2e: of_ok(|row| Some(latency::e2e(row))),
         schedule_lag: latency::of_requests(due(), RequestRow::schedule_lag),
+        server: ServerBreakdown::of(&point.server, &service_ttft),
+        gpu: GpuSummary::of(&point.gpus, work),
+        counters: point.server,
+        ceilings: Ceilings::of(&point.settings),
+        server_start: point.server_start,
         timeline: timeline::timeline(point, rows, &in_flight),
     }
 }

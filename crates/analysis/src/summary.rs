@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use plimsoll_records::{OfferedLoad, Outcome, PointEnd};
+use plimsoll_records::{OfferedLoad, Outcome, PointEnd, ServerCounters, ServerStart};
 use plimsoll_units::RunNanos;
 
-use crate::{Estimate, Window};
+use crate::{Ceilings, Estimate, GpuSummary, ServerBreakdown, Window};
 
 /// One point in numbers. See docs/definitions.md for every word.
 #[derive(Clone, Debug)]
@@ -67,6 +67,17 @@ pub struct PointSummary {
     pub e2e: LatencySummary,
     /// Sent - intended.
     pub schedule_lag: LatencySummary,
+    /// Where the time went by the server's own counters, and how full it was; `None` where it says
+    /// nothing of that.
+    pub server: Option<ServerBreakdown>,
+    /// What the GPUs spent; `None` where none was sampled, or none of them was the server's.
+    pub gpu: Option<GpuSummary>,
+    /// The server's counters over the window as they were read: the evidence for what limits it.
+    pub counters: ServerCounters,
+    /// The most that the server may do at once, by its settings.
+    pub ceilings: Ceilings,
+    /// Which start of the server it was, and what its prefix cache could hold.
+    pub server_start: ServerStart,
     /// The whole point over time, warm-up and drain included.
     pub timeline: Vec<TimelineSample>,
 }

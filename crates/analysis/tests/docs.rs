@@ -47,13 +47,17 @@ fn every_field_of_a_summary_is_defined() {
     };
     let summary = include_str!("../src/summary.rs");
     let judgement = include_str!("../src/judgement.rs");
+    let breakdown = include_str!("../src/breakdown.rs");
+    let gpu_summary = include_str!("../src/gpu_summary.rs");
     // What names the point is no measured word.
-    let names = ["id", "factors", "repetition", "load"];
+    let names = ["id", "factors", "repetition", "load", "gpus"];
     let words = fields(summary, "PointSummary")
         .into_iter()
         .chain(fields(summary, "Stability"))
         .chain(fields(summary, "LatencySummary"))
         .chain(fields(judgement, "Saturation"))
+        .chain(fields(breakdown, "ServerBreakdown"))
+        .chain(fields(gpu_summary, "GpuSummary"))
         .filter(|word| !names.contains(word));
     let mut checked = 0;
     for word in words {
@@ -63,7 +67,7 @@ fn every_field_of_a_summary_is_defined() {
         assert!(defined, "docs/definitions.md does not define `{word}`");
         checked += 1;
     }
-    assert!(checked > 30, "{checked}");
+    assert!(checked > 50, "{checked}");
 }
 
 #[test]
@@ -121,6 +125,26 @@ fn every_word_of_the_field_is_defined() {
         "Voided",
         "Verdict",
         "Index of dispersion",
+        "Where the time goes",
+        "queue",
+        "prefill",
+        "decode",
+        "server TTFT",
+        "rest",
+        "Prefix hit share",
+        "Preemptions",
+        "Running, waiting, KV use",
+        "Ceilings",
+        "Server start",
+        "What limits the server",
+        "Used GPU",
+        "power",
+        "energy",
+        "energy per output token",
+        "energy per request",
+        "tokens per second per watt",
+        "throttled share",
+        "foreign processes",
     ] {
         let defined = definitions.lines().any(|line| {
             line.starts_with(&format!("### {word}")) || line.starts_with(&format!("| {word} "))

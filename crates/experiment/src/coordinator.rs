@@ -10,7 +10,7 @@ use plimsoll_records::{ClockRecord, PointEnd, PointWriter, WorkerRecord};
 use plimsoll_units::{Clock as _, RunNanos, Wall};
 
 use crate::arrivals::Arrivals;
-use crate::counters::Counters;
+use crate::circumstances::Circumstances;
 use crate::course::{Course, Phase, Sight};
 use crate::interrupt::Interrupt;
 use crate::live::Live;
@@ -67,7 +67,7 @@ impl<'a> Coordinator<'a> {
         &mut self,
         workers: &[Worker],
         writer: &PointWriter,
-        counters: &mut Counters<'_>,
+        circumstances: &mut Circumstances<'_>,
         interrupt: &Interrupt,
         progress: &mut dyn Progress,
     ) -> PointEnd {
@@ -80,22 +80,19 @@ impl<'a> Coordinator<'a> {
             let broken = writer.failed() || workers.iter().any(Worker::has_failed);
             let phase = if interrupt.is_raised() || broken {
                 self.course.end(sight.now, PointEnd::Interrupted)
+            } else if circumstances.is_lost(sight.now) {
+                self.course.end(sight.now, PointEnd::TargetLost)
             } else {
                 self.course.look(&sight)
             };
             if before == Phase::WarmUp && phase == Phase::Measure {
                 self.begin_window();
                 self.read_cpu(workers, 0);
-                counters.start();
+                circumstances.edge();
             }
             if before == Phase::Measure && phase != Phase::Measure {
                 self.read_cpu(workers, 1);
-                if phase == Phase::Drain {
-                    counters.end();
-                }
-            }
-            if phase == Phase::Measure {
-                counters.sample(sight.now);
+                circumstances.edge();
             }
             if let Phase::Over(why) = phase {
                 return why;

@@ -3,9 +3,10 @@
 use std::io;
 
 use plimsoll_client::ClientError;
+use plimsoll_gpu::GpuError;
 use plimsoll_load::{DriverError, ScheduleError};
 use plimsoll_records::RecordsError;
-use plimsoll_server::ServerError;
+use plimsoll_server::{LaunchError, ServerError};
 use plimsoll_sim::StartError;
 use plimsoll_workload::{CalibrationError, EncodeError};
 use thiserror::Error;
@@ -31,6 +32,12 @@ pub enum RunError {
     /// Prompt lengths could not be calibrated against the server's own counts.
     #[error("prompt lengths could not be calibrated: {0}")]
     Calibration(#[from] CalibrationError),
+    /// The server could not be started, or ended by itself.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// The matrix requires GPUs to be watched, and they cannot be.
+    #[error("samplers.gpu = \"required\": {0}")]
+    Gpu(GpuError),
     /// The simulator could not be started.
     #[error("the simulator did not start: {0}")]
     Sim(#[from] StartError),

@@ -45,8 +45,8 @@
 
 mod adapter;
 mod arrivals;
+mod circumstances;
 mod coordinator;
-mod counters;
 mod course;
 mod crew;
 mod error;
@@ -73,10 +73,12 @@ mod worker;
 pub use error::RunError;
 pub use interrupt::Interrupt;
 pub use matrix::{
-    ClientTable, ExperimentTable, Kind, Launch, LoadTable, Matrix, MatrixError, MatrixSource,
-    Prewarm, Rates, SelfTesting, ServerTable, WarmUp, WindowTable,
+    Allowed, ClientTable, Command, ExperimentTable, GpuSampling, Kind, Launch, LoadTable, Matrix,
+    MatrixError, MatrixSource, Prewarm, Rates, SamplersTable, SelfTesting, ServerTable, WarmUp,
+    WindowTable,
 };
 pub use plan::Plan;
-pub use plimsoll_server::ServerError;
+pub use plimsoll_gpu::GpuError;
+pub use plimsoll_server::{LaunchError, ServerError};
 pub use progress::{Event, Progress, Silent, Terminal, Tick};
 pub use run::{RunOptions, RunResult, run};

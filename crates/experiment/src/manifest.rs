@@ -1,22 +1,13 @@
 //! The manifest of a run at its beginning, and the time in its folder's name.
 
-use plimsoll_records::{FormatVersion, Manifest, RunStatus, Tool};
+use plimsoll_records::{FormatVersion, Machine, Manifest, RunStatus, TargetRecord, Tool};
 use plimsoll_units::RunClock;
 
-use crate::limits::Limits;
-use crate::machine::machine;
 use crate::plan::Plan;
 use crate::stamping::Grade;
-use crate::target::Target;
 
 /// The manifest of a run that begins.
-pub(crate) fn manifest(
-    plan: &Plan,
-    tool: &Tool,
-    clock: RunClock,
-    target: &Target,
-    limits: &Limits,
-) -> Manifest {
+pub(crate) fn manifest(plan: &Plan, tool: &Tool, clock: RunClock, machine: Machine) -> Manifest {
     let grade = Grade::find(plan.matrix.client.stamps);
     let mut resolved = plan.matrix.clone();
     resolved.experiment.seed = Some(plan.seed);
@@ -31,8 +22,9 @@ pub(crate) fn manifest(
         matrix_written: plan.source.text().to_owned(),
         overrides: plan.source.overrides().to_vec(),
         matrix_resolved: serde_json::to_value(&resolved).unwrap_or_default(),
-        machine: machine(limits),
-        target: target.record(),
+        machine,
+        target: TargetRecord::default(),
+        targets: Vec::new(),
         points: Vec::new(),
         left_out: plan.left_out.clone(),
         stamps: grade.source,

@@ -4,6 +4,7 @@
 //! defaults are decided here, in one place each, with their reason.
 
 mod auto;
+mod server;
 mod source;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use plimsoll_workload::{Api, WorkloadConfig};
 use serde::{Deserialize, Serialize};
 
 pub use auto::{Prewarm, Rates, SelfTesting, WarmUp};
+pub use server::{Command, GpuSampling, Launch, SamplersTable, ServerTable};
 pub use source::{MatrixError, MatrixSource};
 
 /// A whole matrix file.
@@ -33,6 +35,9 @@ pub struct Matrix {
     /// By which client.
     #[serde(default)]
     pub client: ClientTable,
+    /// With which circumstances watched.
+    #[serde(default)]
+    pub samplers: SamplersTable,
     /// What users must see, by `metric-pNN`: `ttft-p99 = "500ms"`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub slo: BTreeMap<String, Span>,
@@ -60,10 +65,21 @@ pub struct ExperimentTable {
     /// process, before the first point and after the last. 2 s by default: enough for a mean.
     #[serde(default)]
     pub self_test: SelfTesting,
+    /// What would otherwise stop a point, and here only marks it: `setting-not-applied`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<Allowed>,
 }
 
 const fn one() -> u32 {
     1
+}
+
+/// A finding that may be allowed: the point is measured all the same, and marked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Allowed {
+    /// A declared setting is not in effect.
+    SettingNotApplied,
 }
 
 /// The kinds of experiment.
@@ -82,38 +98,6 @@ impl Kind {
             Self::Saturation => "saturation",
         }
     }
-}
-
-/// `[server]`
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct ServerTable {
-    /// How the server is obtained.
-    #[serde(default)]
-    pub launch: Launch,
-    /// Its base URL, for `launch = "attach"`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
-    /// The model's name; the server's first one when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model: Option<String>,
-    /// The environment variable that holds the API key. The key itself never stands in a matrix.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub api_key_env: Option<String>,
-    /// The server's settings by vLLM's own flag names.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub settings: BTreeMap<String, serde_json::Value>,
-}
-
-/// How a server is obtained.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Launch {
-    /// The simulator, in this process.
-    #[default]
-    Sim,
-    /// A server that is already there.
-    Attach,
 }
 
 /// `[load]`

@@ -3,18 +3,18 @@
 //! Parse, don't validate: whatever can be wrong with a matrix is found here, before a server is
 //! started or a request is sent.
 
+mod server;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use plimsoll_analysis::{Slo, SloMetric, SloTerm};
-use plimsoll_client::Endpoint;
 use plimsoll_records::LeftOut;
 use plimsoll_units::{Clock as _, RunClock, Span};
 use plimsoll_workload::Workload;
 
 use crate::matrix::{Launch, Matrix, MatrixError, MatrixSource, Rates, SelfTesting};
 use crate::offered::PointLoad;
-use crate::target::sim_parts;
 
 /// Shortest measure window that anything can be said of.
 const SHORTEST_MEASURE: Duration = Duration::from_millis(200);
@@ -79,6 +79,7 @@ impl Plan {
         for settings in combinations(&source, &matrix)? {
             groups.push(group(&source, &settings, seed, &mut left_out)?);
         }
+        let groups = by_server(groups);
         let plan = Self { source, matrix, seed, groups, left_out };
         let points: usize = plan.groups.iter().map(GroupPlan::len).sum::<usize>()
             * plan.matrix.experiment.repetitions as usize;
@@ -109,6 +110,19 @@ impl GroupPlan {
     pub(crate) fn len(&self) -> usize {
         self.loads.as_ref().map_or(crate::pilot::RUNGS.len(), Vec::len)
     }
+}
+
+/// The groups with those of one server side by side, so that it is started once: each where the
+/// first of them stood.
+fn by_server(groups: Vec<GroupPlan>) -> Vec<GroupPlan> {
+    let mut servers: Vec<Vec<GroupPlan>> = Vec::new();
+    for group in groups {
+        match servers.iter_mut().find(|known| known[0].matrix.server == group.matrix.server) {
+            Some(known) => known.push(group),
+            None => servers.push(vec![group]),
+        }
+    }
+    servers.into_iter().flatten().collect()
 }
 
 /// The seed of one random source, derived from the run's seed.
@@ -182,7 +196,7 @@ fn group(
     left_out: &mut Vec<LeftOut>,
 ) -> Result<GroupPlan, MatrixError> {
     let matrix = source.with(settings)?;
-    check_server(source, &matrix)?;
+    server::check(source, &matrix)?;
     check_window(source, &matrix)?;
     check_client(source, &matrix)?;
     let factors: BTreeMap<String, String> = settings
@@ -197,25 +211,6 @@ fn group(
         .map_err(|error| source.error_at("workload", error))?;
     let slo = slo(source, &matrix)?;
     Ok(GroupPlan { factors, matrix, workload, slo, loads })
-}
-
-fn check_server(source: &MatrixSource, matrix: &Matrix) -> Result<(), MatrixError> {
-    let server = &matrix.server;
-    match (server.launch, &server.url) {
-        (Launch::Sim, Some(_)) => Err(source.error_at(
-            "server.url",
-            "the simulator has no URL; write launch = \"attach\", or remove the URL",
-        )),
-        (Launch::Sim, None) => sim_parts(source, server).map(drop),
-        (Launch::Attach, None) => Err(source.error_at(
-            "server",
-            "launch = \"attach\" needs the URL of the server, like url = \"http://localhost:8000\"",
-        )),
-        (Launch::Attach, Some(url)) => match url.parse::<Endpoint>() {
-            Ok(_) => Ok(()),
-            Err(error) => Err(source.error_at("server.url", error)),
-        },
-    }
 }
 
 /// A folder's name is made of it.

@@ -13,16 +13,17 @@ use plimsoll_records::{
     OfferedLoad, Phases, PointDir, PointEnd, PointFile, PointWriter, RequestRow, WorkloadRecord,
     read_point,
 };
+use plimsoll_server::LaunchError;
 use plimsoll_units::{Clock as _, Rate, RunClock, RunNanos};
 use plimsoll_workload::{Encoder, Feeder};
 
+use crate::circumstances::Circumstances;
 use crate::coordinator::Coordinator;
-use crate::counters::Counters;
 use crate::crew::{Crew, CrewEnd};
 use crate::error::RunError;
 use crate::interrupt::Interrupt;
 use crate::live::Live;
-use crate::matrix::Matrix;
+use crate::matrix::{Allowed, Matrix};
 use crate::offered::{PointLoad, share};
 use crate::progress::Progress;
 use crate::stamping::stamps_record;
@@ -60,6 +61,8 @@ pub(crate) struct MeasuredPoint {
     pub(crate) rows: Vec<RequestRow>,
     /// What is to be said of how it was measured.
     pub(crate) remarks: Vec<String>,
+    /// How the server ended, if it did.
+    pub(crate) lost: Option<LaunchError>,
 }
 
 impl PointPlan<'_> {
@@ -101,7 +104,7 @@ impl PointPlan<'_> {
 pub(crate) fn measure(
     plan: &PointPlan<'_>,
     dir: &PointDir,
-    counters: &mut Counters<'_>,
+    circumstances: &mut Circumstances<'_>,
     interrupt: &Interrupt,
     progress: &mut dyn Progress,
 ) -> Result<MeasuredPoint, RunError> {
@@ -111,16 +114,14 @@ pub(crate) fn measure(
     let crew = Crew::start(plan, feeders(plan)?, &writer, &live, interrupt)?;
     let origin = crew.origin();
     let mut coordinator = Coordinator::new(plan, &live, crew.meters().to_vec(), origin);
-    let ended = coordinator.watch(crew.workers(), &writer, counters, interrupt, progress);
+    let ended = coordinator.watch(crew.workers(), &writer, circumstances, interrupt, progress);
     let arrivals_end = plan.clock.now();
     // What is overdue by now is still started, if only to be aborted: every arrival has its row.
     let crew = crew.stop((ended != PointEnd::Interrupted).then_some(arrivals_end));
-    // Only now, with no load left to send, may reading the counters take its time.
-    if ended != PointEnd::Interrupted {
-        counters.end();
-    }
     let CrewEnd { workers, capture, remarks } = crew.join()?;
     writer.finish()?;
+    // Only now, with no load left to send, may reading the samplers take its time.
+    let seen = circumstances.finish(coordinator.window(), dir)?;
     let rows = read_point(dir)?.rows;
     let clients = workers.iter().map(|worker| &worker.client);
     let window = coordinator.window();
@@ -140,11 +141,17 @@ pub(crate) fn measure(
         workers: coordinator.worker_records(&workers),
         stamps: stamps_record(plan.client.stamps, clients, capture.as_ref()),
         clock: coordinator.clock_record(),
-        server: counters.finish(),
+        server: seen.server,
+        server_sampling: seen.server_sampling,
+        server_start: seen.server_start,
+        settings: seen.settings,
+        settings_allowed: plan.matrix.experiment.allow.contains(&Allowed::SettingNotApplied),
+        gpus: seen.gpus,
+        gpu_sampling: seen.gpu_sampling,
         workload: plan.workload.clone(),
     };
     dir.write_point_file(&file)?;
-    Ok(MeasuredPoint { file, rows, remarks })
+    Ok(MeasuredPoint { file, rows, remarks, lost: seen.lost })
 }
 
 /// Feeders that hold bodies enough for warm-up and window ready, within a limit of memory; they go

@@ -21,7 +21,7 @@ use plimsoll_workload::{
     BodyTemplate, Calibration, Encoder, LengthConfig, UniformConfig, Workload, WorkloadConfig,
 };
 
-use crate::counters::Counters;
+use crate::circumstances::Circumstances;
 use crate::error::RunError;
 use crate::interrupt::Interrupt;
 use crate::matrix::{Matrix, WarmUp};
@@ -54,11 +54,10 @@ pub(crate) struct SelfTestPlan<'a> {
 /// Makes the test; `None` when it was interrupted.
 pub(crate) fn self_test(
     plan: &SelfTestPlan<'_>,
-    counters: &mut Counters<'_>,
     interrupt: &Interrupt,
 ) -> Result<Option<SelfTest>, RunError> {
     let folder = ResultsFolder::create(plan.folder, "self-test")?;
-    let tested = test(plan, &folder, counters, interrupt);
+    let tested = test(plan, &folder, interrupt);
     // What remains would be of no use to anyone.
     let _ = std::fs::remove_dir_all(folder.path());
     tested
@@ -67,7 +66,6 @@ pub(crate) fn self_test(
 fn test(
     plan: &SelfTestPlan<'_>,
     folder: &ResultsFolder,
-    counters: &mut Counters<'_>,
     interrupt: &Interrupt,
 ) -> Result<Option<SelfTest>, RunError> {
     let truth = folder.path().join("truth.jsonl");
@@ -112,7 +110,8 @@ fn test(
         after: Duration::ZERO,
     };
     let dir = folder.point(point.id)?;
-    let measured = point::measure(&point, &dir, counters, interrupt, &mut Silent)?;
+    let mut unwatched = Circumstances::none(client.clock);
+    let measured = point::measure(&point, &dir, &mut unwatched, interrupt, &mut Silent)?;
     // The log is complete when the simulator has stopped.
     sim.stop();
     if measured.file.ended == PointEnd::Interrupted {

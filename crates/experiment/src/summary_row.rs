@@ -9,6 +9,8 @@ use plimsoll_records::{OfferedLoad, QuantilesMs, SummaryRow};
 pub(crate) fn summary_row(point: &PointSummary) -> SummaryRow {
     let group =
         point.factors.iter().map(|(path, value)| format!("{path}={value}")).collect::<Vec<_>>();
+    let server = point.server.unwrap_or_default();
+    let gpu = point.gpu.as_ref();
     SummaryRow {
         point: point.id.clone(),
         group: group.join(" "),
@@ -43,6 +45,22 @@ pub(crate) fn summary_row(point: &PointSummary) -> SummaryRow {
         chunk_gap: quantiles(&point.chunk_gap),
         e2e: quantiles(&point.e2e),
         schedule_lag: quantiles(&point.schedule_lag),
+        queue_time_mean_ms: server.queue_ms,
+        prefill_time_mean_ms: server.prefill_ms,
+        decode_time_mean_ms: server.decode_ms,
+        ttft_rest_mean_ms: server.rest_ms,
+        prefix_hit_share: server.prefix_hit_share,
+        preemptions: server.preemptions,
+        running_mean: server.running_mean,
+        waiting_mean: server.waiting_mean,
+        kv_cache_usage_max: server.kv_cache_usage_max,
+        gpus: gpu.map(|gpu| u32::try_from(gpu.gpus.len()).unwrap_or(u32::MAX)),
+        gpu_sm_utilisation_mean_pct: gpu.and_then(|gpu| gpu.sm_utilisation_mean_pct),
+        gpu_power_mean_w: gpu.and_then(|gpu| gpu.power_mean_w),
+        energy_j_per_output_token: gpu.and_then(|gpu| gpu.energy_j_per_output_token),
+        energy_j_per_request: gpu.and_then(|gpu| gpu.energy_j_per_request),
+        output_tokens_per_s_per_w: gpu.and_then(|gpu| gpu.output_tokens_per_s_per_w),
+        gpu_throttled_share: gpu.and_then(|gpu| gpu.throttled_share),
     }
 }
 

@@ -1,73 +1,195 @@
-//! The server of a group of points: the simulator in this process, or one behind a URL.
+//! The server of a group of points: started by the run, or found; what it says of itself; its end.
 
+mod launch;
+mod sim;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use plimsoll_client::{ClientConfig, Endpoint, Secret, Timeouts};
-use plimsoll_records::TargetRecord;
-use plimsoll_server::{ApiKey, ControlClient, Identity, ModelInfo, choose_model};
-use plimsoll_sim::{ModelProfile, Settings, SimConfig, SimServer};
+use plimsoll_records::{CacheState, SettingRecord, TargetRecord};
+use plimsoll_server::{
+    ApiKey, ControlClient, Identity, LaunchError, MetricsSampler, ModelInfo, Owned, choose_model,
+    collect_settings, compare_settings, wait_ready, well_known,
+};
 use plimsoll_units::RunClock;
 use tokio::runtime::Runtime;
 
 use crate::error::RunError;
 use crate::interrupt::Interrupt;
-use crate::matrix::{ClientTable, Launch, MatrixError, MatrixSource, ServerTable};
+use crate::matrix::{ClientTable, Launch, MatrixSource, SamplersTable, ServerTable};
+
+pub(crate) use launch::{compose_flags, process_command};
+pub(crate) use sim::sim_parts;
 
 /// Limit for one request to the control plane before any load.
 const CONTROL_TIMEOUT: Duration = Duration::from_secs(60);
-/// Limit for one reading of the metrics beside the load: a server that is slow to answer must not
-/// hold up the coordinator of a point, or Ctrl-C.
+/// Limit for one reading of the metrics.
 const METRICS_TIMEOUT: Duration = Duration::from_millis(1500);
-/// The simulator's model when the matrix names none.
-const SIM_MODEL: &str = "qwen3-14b";
+
+/// What a target is obtained with.
+pub(crate) struct Opening<'a> {
+    pub(crate) source: &'a MatrixSource,
+    pub(crate) table: &'a ServerTable,
+    pub(crate) samplers: &'a SamplersTable,
+    pub(crate) clock: RunClock,
+    pub(crate) seed: u64,
+    /// How many were obtained before in the run.
+    pub(crate) number: u32,
+    /// Where the log of its start goes.
+    pub(crate) log: PathBuf,
+    pub(crate) runtime: &'a Runtime,
+    pub(crate) interrupt: &'a Interrupt,
+}
 
 /// A server that is there, with what it said of itself.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) control: ControlClient,
-    /// The same server, for readings beside the load.
-    pub(crate) metrics: ControlClient,
+    pub(crate) metrics: MetricsSampler,
     pub(crate) model: ModelInfo,
+    /// Its settings, declared and in effect.
+    pub(crate) settings: Vec<SettingRecord>,
+    /// How many were obtained before it in the run.
+    pub(crate) number: u32,
+    owned: Box<dyn Owned>,
     identity: Identity,
-    url: String,
     api_key: Option<String>,
     table: ServerTable,
-    /// The simulator stops when this is dropped.
-    _sim: Option<SimServer>,
+    /// What was done about its prefix cache last; `None` before its first point.
+    prefix_cache: Option<CacheState>,
 }
 
 impl Target {
-    /// Starts or finds the server that `table` asks for.
-    pub(crate) fn open(
-        source: &MatrixSource,
-        table: &ServerTable,
-        seed: u64,
-        runtime: &Runtime,
-        interrupt: &Interrupt,
-    ) -> Result<Self, RunError> {
+    /// Starts or finds the server that `opening` asks for, and waits until it is ready.
+    pub(crate) fn open(opening: &Opening<'_>) -> Result<Self, RunError> {
+        let Opening { source, table, runtime, interrupt, .. } = *opening;
         let api_key = api_key(source, table)?;
-        let (url, sim) = match table.launch {
-            Launch::Attach => (table.url.clone().unwrap_or_default(), None),
-            Launch::Sim => {
-                let sim = start_sim(source, table, seed)?;
-                (sim.url(), Some(sim))
-            }
-        };
+        make_room(&opening.log)?;
+        let mut owned = launch::obtain(source, table, opening.seed, &opening.log)?;
         let key = api_key.as_deref().map(ApiKey::new).transpose()?;
-        let metrics = ControlClient::new(&url, key.clone(), METRICS_TIMEOUT)?;
-        let control = ControlClient::new(&url, key, CONTROL_TIMEOUT)?;
+        let metrics = ControlClient::new(owned.url(), key.clone(), METRICS_TIMEOUT)?;
+        let control = ControlClient::new(owned.url(), key, CONTROL_TIMEOUT)?;
+        if matches!(table.launch, Launch::Process | Launch::Compose) {
+            let limit = table.ready_limit.get();
+            let cancelled = || interrupt.is_raised();
+            let model = table.model.as_deref();
+            let ready = wait_ready(owned.as_mut(), &control, model, limit, &cancelled);
+            match runtime.block_on(ready) {
+                Err(LaunchError::Cancelled) => return Err(RunError::Interrupted),
+                ready => drop(ready?),
+            }
+        }
         let identity = runtime.block_on(interrupt.unless(control.identify()))??;
         let model = choose_model(&identity.models, table.model.as_deref())?;
+        let log = match table.launch {
+            Launch::Attach => table.log.as_ref().map(|log| source.folder().join(log)),
+            _ => Some(opening.log.clone()),
+        };
+        let in_effect =
+            runtime.block_on(interrupt.unless(collect_settings(&control, log.as_deref())))?;
+        let settings = compare_settings(&table.settings, &in_effect);
+        let metrics =
+            MetricsSampler::start(metrics, opening.clock, opening.samplers.metrics_period.get())
+                .map_err(RunError::io("start the thread that reads the server's metrics"))?;
         Ok(Self {
             control,
             metrics,
             model,
+            settings,
+            number: opening.number,
+            owned,
             identity,
-            url,
             api_key,
             table: table.clone(),
-            _sim: sim,
+            prefix_cache: None,
         })
+    }
+
+    /// Whether it is what `table` asks for.
+    pub(crate) fn serves(&self, table: &ServerTable) -> bool {
+        self.table == *table
+    }
+
+    /// The settings that a point's file keeps: what was declared, and what is well known. The manifest
+    /// has all of them.
+    pub(crate) fn settings_of_note(&self) -> Vec<SettingRecord> {
+        let of_note =
+            |setting: &&SettingRecord| setting.declared.is_some() || well_known(&setting.name);
+        self.settings.iter().filter(of_note).cloned().collect()
+    }
+
+    /// Prepares for a point whose log goes to `log`: says what its prefix cache can hold.
+    pub(crate) fn before_point(
+        &mut self,
+        log: &Path,
+        runtime: &Runtime,
+    ) -> Result<CacheState, RunError> {
+        make_room(log)?;
+        self.owned.log_to(log).map_err(RunError::io("write the server's log"))?;
+        let state = match self.prefix_cache {
+            None if self.table.launch.is_started() => CacheState::Fresh,
+            // Somebody else's server is not told to forget anything.
+            _ if self.table.launch.is_started()
+                && runtime.block_on(self.control.reset_prefix_cache()).unwrap_or(false) =>
+            {
+                CacheState::Reset
+            }
+            _ => CacheState::UnusedPrompts,
+        };
+        self.prefix_cache = Some(state);
+        Ok(state)
+    }
+
+    /// Whether its process is still there, as far as that can be told.
+    pub(crate) fn check(&mut self) -> Result<(), LaunchError> {
+        self.owned.check()
+    }
+
+    /// The processes of a server that the run started; empty where they are not known.
+    pub(crate) fn processes(&self) -> BTreeSet<u32> {
+        self.owned.processes().into_iter().collect()
+    }
+
+    /// Whether it runs on this machine.
+    pub(crate) fn is_local(table: &ServerTable) -> bool {
+        match (table.launch, table.url.as_deref().map(str::parse::<Endpoint>)) {
+            (Launch::Attach, Some(Ok(endpoint))) => {
+                let host = endpoint.host();
+                host == "localhost"
+                    || host
+                        .trim_matches(['[', ']'])
+                        .parse()
+                        .is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+            }
+            (Launch::Attach, _) => false,
+            _ => true,
+        }
+    }
+
+    /// Ends the server if the run started it; what is to be said of how it ended.
+    pub(crate) fn close(mut self) -> Option<String> {
+        let stopped = match self.owned.stop() {
+            Ok(stopped) => stopped,
+            Err(error) => {
+                return Some(format!("the server was not stopped as it should be: {error}"));
+            }
+        };
+        let mut said = Vec::new();
+        if stopped.killed {
+            said.push(format!(
+                "it did not end within {} of SIGTERM and was killed",
+                self.table.stop_grace
+            ));
+        }
+        if stopped.leftovers > 0 {
+            said.push(format!(
+                "{} processes that it had left behind were killed",
+                stopped.leftovers
+            ));
+        }
+        (!said.is_empty()).then(|| format!("the server's end: {}", said.join("; ")))
     }
 
     /// How the measuring client reaches it.
@@ -78,7 +200,7 @@ impl Target {
         clock: RunClock,
     ) -> Result<ClientConfig, RunError> {
         let endpoint: Endpoint =
-            self.url.parse().map_err(|error| source.error_at("server.url", error))?;
+            self.owned.url().parse().map_err(|error| source.error_at("server.url", error))?;
         let api = match table.api {
             plimsoll_workload::Api::Chat => plimsoll_client::Api::Chat,
             plimsoll_workload::Api::Completions => plimsoll_client::Api::Completions,
@@ -115,19 +237,24 @@ impl Target {
             own.unwrap_or(version).to_owned()
         });
         TargetRecord {
-            launch: match self.table.launch {
-                Launch::Sim => "sim",
-                Launch::Attach => "attach",
-            }
-            .to_owned(),
-            url: self.url.clone(),
+            launch: self.owned.launch().to_owned(),
+            url: self.owned.url().to_owned(),
             model: self.model.id.clone(),
             server,
             version,
             max_model_len: self.model.max_model_len,
             settings_declared: self.table.settings.clone(),
+            settings: self.settings.clone(),
+            command: self.owned.command(),
         }
     }
+}
+
+/// Makes the folder of `log`.
+fn make_room(log: &Path) -> Result<(), RunError> {
+    log.parent()
+        .map_or(Ok(()), std::fs::create_dir_all)
+        .map_err(RunError::io("make the folder of the server's log"))
 }
 
 /// The key in the variable that the matrix names. The key appears in no error.
@@ -142,31 +269,4 @@ fn api_key(source: &MatrixSource, table: &ServerTable) -> Result<Option<String>,
             )
             .into()),
     }
-}
-
-/// The simulator's model and settings that `table` asks for, checked against each other.
-pub(crate) fn sim_parts(
-    source: &MatrixSource,
-    table: &ServerTable,
-) -> Result<(ModelProfile, Settings), MatrixError> {
-    let name = table.model.as_deref().unwrap_or(SIM_MODEL);
-    let model = ModelProfile::built_in(name).ok_or_else(|| {
-        source.error_at(
-            "server.model",
-            format!(
-                "the simulator has no model `{name}`; it has {}",
-                ModelProfile::BUILT_IN.join(", ")
-            ),
-        )
-    })?;
-    let wrong = |error| source.error_at("server.settings", error);
-    let settings = Settings::from_map(&table.settings).map_err(wrong)?;
-    settings.limits(&model).map_err(wrong)?;
-    Ok((model, settings))
-}
-
-fn start_sim(source: &MatrixSource, table: &ServerTable, seed: u64) -> Result<SimServer, RunError> {
-    let (model, settings) = sim_parts(source, table)?;
-    let config = SimConfig { model, settings, seed, ..SimConfig::default() };
-    Ok(SimServer::start(config)?)
 }

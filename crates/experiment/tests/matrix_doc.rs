@@ -27,12 +27,27 @@ name = "all"
 repetitions = 2
 seed = 3
 self-test = "1s"
+allow = ["setting-not-applied"]
 [server]
 launch = "attach"
 url = "http://localhost:8000"
 model = "m"
 api-key-env = "KEY"
 settings = { max-num-seqs = 8 }
+command = ["vllm", "serve"]
+folder = "f"
+file = "c.yaml"
+service = "s"
+environment = { A = "b" }
+flags = { max-num-seqs = "--parallel {value}" }
+port = 8000
+log = "l"
+ready-limit = "1m"
+stop-grace = "1s"
+[samplers]
+gpu = "off"
+gpu-period = "20ms"
+metrics-period = "2s"
 [workload]
 input-tokens = { lognormal = { mean = 60, cv = 0.5, min = 20, max = 100 } }
 output-tokens = { trace = { path = "t.csv", column = "c", min = 1, max = 9, order = "file" } }
@@ -105,7 +120,7 @@ fn row<'a>(page: &'a str, key: &str) -> Option<&'a str> {
 fn every_key_has_its_line() {
     let page = page();
     let mut checked = 0;
-    for table in ["experiment", "server", "workload", "load", "load.window", "client"] {
+    for table in ["experiment", "server", "samplers", "workload", "load", "load.window", "client"] {
         for key in known_instead_of(&format!("{table}.zz=1")) {
             assert!(row(&page, &key).is_some(), "docs/matrix.md has no line for {table}.{key}");
             checked += 1;
@@ -143,6 +158,7 @@ fn every_form_and_every_word_is_there() {
     for assignment in [
         "experiment.kind=zz",
         "server.launch=zz",
+        "samplers.gpu=zz",
         "client.api=zz",
         "client.stamps=zz",
         &format!("workload.input-tokens={trace}"),
@@ -162,7 +178,8 @@ fn every_key_of_a_full_matrix_is_there() {
                 found.push(key.clone());
             }
             // Below these, keys are a person's own.
-            let named = !["slo", "factors", "settings", "extra-body"].contains(&key.as_str());
+            let named = !["slo", "factors", "settings", "environment", "flags", "extra-body"]
+                .contains(&key.as_str());
             keys(value, own && named, found);
         }
     }
@@ -176,7 +193,7 @@ fn every_key_of_a_full_matrix_is_there() {
     }
     assert!(found.len() >= 40, "{found:?}");
     // The full matrix itself leaves no key out.
-    for table in ["experiment", "server", "workload", "load", "load.window", "client"] {
+    for table in ["experiment", "server", "samplers", "workload", "load", "load.window", "client"] {
         for key in known_instead_of(&format!("{table}.zz=1")) {
             assert!(found.contains(&key), "the matrix of this test lacks {table}.{key}");
         }
@@ -189,7 +206,9 @@ fn defaults_are_those_that_the_page_names() {
     let matrix = serde_json::to_value(&matrix).expect("a matrix is data");
     let page = page();
     let mut checked = 0;
-    for table in ["/experiment", "/server", "/workload", "/load", "/load/window", "/client"] {
+    for table in
+        ["/experiment", "/server", "/samplers", "/workload", "/load", "/load/window", "/client"]
+    {
         let Some(Value::Object(keys)) = matrix.pointer(table) else { panic!("no {table}") };
         for (key, value) in keys {
             let written = ["kind", "input-tokens", "output-tokens", "rates", "window"];

@@ -20,8 +20,8 @@ use plimsoll_client::{Api, Capture, CaptureConfig, Client, ClientConfig, Due, Re
 use plimsoll_load::{ArrivalProcess, Driver, DriverReport, Schedule, Start, Stop, pacing_runtime};
 use plimsoll_records::{
     ClockRecord, Finding, FindingCode, OfferedLoad, Outcome, Phases, PointEnd, PointFile,
-    PointWriter, RequestRow, ResultsFolder, ServerCounters, Severity, StampSource, StampsRecord,
-    WorkerRecord, WorkloadRecord, read_point,
+    PointWriter, RequestRow, ResultsFolder, ServerCounters, ServerStart, Severity, StampSource,
+    StampsRecord, WorkerRecord, WorkloadRecord, read_point,
 };
 use plimsoll_sim::{ModelProfile, Settings, SimConfig, SimServer};
 use plimsoll_units::{Clock as _, Rate, RunClock, RunNanos, Span};
@@ -255,6 +255,12 @@ fn play(source: StampSource, stalls: Stalls) -> Option<Played> {
         },
         clock: ClockRecord::default(),
         server: ServerCounters::default(),
+        server_sampling: None,
+        server_start: ServerStart::default(),
+        settings: Vec::new(),
+        settings_allowed: false,
+        gpus: Vec::new(),
+        gpu_sampling: None,
         workload: WorkloadRecord {
             shared_prefix: None,
             exact_output: true,

@@ -39,6 +39,12 @@ impl Count {
 /// A count that the files hold as `Int64` and the rows as `u64`.
 pub(crate) struct LargeCount(pub(crate) u64);
 
+impl LargeCount {
+    pub(crate) const fn get(self) -> u64 {
+        self.0
+    }
+}
+
 macro_rules! cells {
     ($($type:ty: $array:ty as $data_type:ident, $read:expr, $allowed:expr;)*) => {$(
         impl Cell for $type {

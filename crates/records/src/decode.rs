@@ -4,6 +4,8 @@
 //! as well; one of an earlier minor version lacks columns, and [`Cells::has`] marks which of them.
 //! Every value is checked: files come from disks, other tools and other versions.
 
+mod sample;
+
 use arrow::array::RecordBatch;
 use plimsoll_units::RunNanos;
 
@@ -11,9 +13,11 @@ use crate::cell::{Cells, Count, LargeCount};
 use crate::error::TableError;
 use crate::row::{ChunkRow, RequestRow};
 use crate::schema::{
-    CHUNK_GAP, ITL, LATENCIES, STATISTICS, latency_column, request, summary, token,
+    CHUNK_GAP, ITL, LATENCIES, STATISTICS, circumstance, latency_column, request, summary, token,
 };
 use crate::summary::{QuantilesMs, SummaryRow};
+
+pub(crate) use sample::{decode_gpu, decode_server};
 
 /// A request as the `requests` table has it: the row, its chunks still missing, and their number.
 #[derive(Clone, Debug)]
@@ -122,7 +126,33 @@ pub(crate) fn decode_summary(batch: &RecordBatch) -> Result<Vec<SummaryRow>, Tab
             })?;
         }
     }
+    // Formats before 1.2 knew nothing of the circumstances.
+    if cells.has(circumstance::QUEUE_TIME) {
+        circumstances(&mut cells)?;
+    }
     Ok(cells.rows())
+}
+
+/// The columns of `summary` that came with format 1.2.
+fn circumstances(cells: &mut Cells<'_, SummaryRow>) -> Result<(), TableError> {
+    cells.may(circumstance::QUEUE_TIME, |to, value| to.queue_time_mean_ms = value)?;
+    cells.may(circumstance::PREFILL_TIME, |to, value| to.prefill_time_mean_ms = value)?;
+    cells.may(circumstance::DECODE_TIME, |to, value| to.decode_time_mean_ms = value)?;
+    cells.may(circumstance::TTFT_REST, |to, value| to.ttft_rest_mean_ms = value)?;
+    cells.may(circumstance::PREFIX_HIT_SHARE, |to, value| to.prefix_hit_share = value)?;
+    cells.may(circumstance::PREEMPTIONS, |to, value| to.preemptions = value)?;
+    cells.may(circumstance::RUNNING_MEAN, |to, value| to.running_mean = value)?;
+    cells.may(circumstance::WAITING_MEAN, |to, value| to.waiting_mean = value)?;
+    cells.may(circumstance::KV_CACHE_USAGE_MAX, |to, value| to.kv_cache_usage_max = value)?;
+    cells.may(circumstance::GPUS, |to, value| to.gpus = value)?;
+    cells.may(circumstance::GPU_SM_UTILISATION, |to, value| {
+        to.gpu_sm_utilisation_mean_pct = value;
+    })?;
+    cells.may(circumstance::GPU_POWER, |to, value| to.gpu_power_mean_w = value)?;
+    cells.may(circumstance::ENERGY_PER_TOKEN, |to, value| to.energy_j_per_output_token = value)?;
+    cells.may(circumstance::ENERGY_PER_REQUEST, |to, value| to.energy_j_per_request = value)?;
+    cells.may(circumstance::TOKENS_PER_W, |to, value| to.output_tokens_per_s_per_w = value)?;
+    cells.may(circumstance::GPU_THROTTLED_SHARE, |to, value| to.gpu_throttled_share = value)
 }
 
 /// The latencies of a summary row in the order of [`LATENCIES`].

@@ -1,5 +1,7 @@
 //! From rows to Arrow record batches.
 
+mod sample;
+
 use std::sync::Arc;
 
 use arrow::array::{
@@ -10,8 +12,12 @@ use arrow::datatypes::SchemaRef;
 use plimsoll_units::RunNanos;
 
 use crate::row::{ChunkRow, ConnectionUse, RequestRow, StampSource};
-use crate::schema::{LATENCIES, STATISTICS, Table, latency_column, request, summary, token};
+use crate::schema::{
+    LATENCIES, STATISTICS, Table, circumstance, latency_column, request, summary, token,
+};
 use crate::summary::{QuantilesMs, SummaryRow};
+
+pub(crate) use sample::{encode_gpu, encode_server};
 
 /// The batch of `requests` that holds `rows`, in their order. Chunks are counted, not stored:
 /// [`encode_tokens`] stores them.
@@ -164,7 +170,24 @@ pub(crate) fn encode_summary(rows: &[SummaryRow]) -> RecordBatch {
             );
         }
     }
-    columns.batch()
+    columns
+        .put(circumstance::QUEUE_TIME, may(|row| row.queue_time_mean_ms))
+        .put(circumstance::PREFILL_TIME, may(|row| row.prefill_time_mean_ms))
+        .put(circumstance::DECODE_TIME, may(|row| row.decode_time_mean_ms))
+        .put(circumstance::TTFT_REST, may(|row| row.ttft_rest_mean_ms))
+        .put(circumstance::PREFIX_HIT_SHARE, may(|row| row.prefix_hit_share))
+        .put(circumstance::PREEMPTIONS, may(|row| row.preemptions))
+        .put(circumstance::RUNNING_MEAN, may(|row| row.running_mean))
+        .put(circumstance::WAITING_MEAN, may(|row| row.waiting_mean))
+        .put(circumstance::KV_CACHE_USAGE_MAX, may(|row| row.kv_cache_usage_max))
+        .put(circumstance::GPUS, Arc::new(UInt32Array::from_iter(rows.iter().map(|row| row.gpus))))
+        .put(circumstance::GPU_SM_UTILISATION, may(|row| row.gpu_sm_utilisation_mean_pct))
+        .put(circumstance::GPU_POWER, may(|row| row.gpu_power_mean_w))
+        .put(circumstance::ENERGY_PER_TOKEN, may(|row| row.energy_j_per_output_token))
+        .put(circumstance::ENERGY_PER_REQUEST, may(|row| row.energy_j_per_request))
+        .put(circumstance::TOKENS_PER_W, may(|row| row.output_tokens_per_s_per_w))
+        .put(circumstance::GPU_THROTTLED_SHARE, may(|row| row.gpu_throttled_share))
+        .batch()
 }
 
 /// The latencies of a summary row in the order of [`LATENCIES`].

@@ -124,6 +124,20 @@ codes! {
     ClockStep = "clock-step",
     /// Planned and true prompt lengths differ.
     PromptLength = "prompt-length",
+    /// A declared setting is not the one that the server reports.
+    SettingNotApplied = "setting-not-applied",
+    /// The server counts a constant number of prompt tokens more than the client composed.
+    TemplateDoubled = "template-doubled",
+    /// The server preempted requests during the window.
+    Preempted = "preempted",
+    /// Heat or power held a GPU's clocks down during the window.
+    GpuThrottled = "gpu-throttled",
+    /// Processes that are not the server's were on its GPUs.
+    GpuShared = "gpu-shared",
+    /// A sampler missed more of the window than its period.
+    SamplerGap = "sampler-gap",
+    /// The server was another process at the end of the point than at its beginning.
+    ServerRestarted = "server-restarted",
 }
 
 impl fmt::Display for FindingCode {

@@ -1,28 +1,27 @@
-//! The results folder of one run, and the folder of one point in it.
+//! The results folder of one run.
 
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
-use crate::atomic::write_atomically;
 use crate::decode::decode_summary;
 use crate::encode::encode_summary;
 use crate::error::RecordsError;
 use crate::finding::Finding;
+use crate::json_file::{read_json, write_json};
 use crate::manifest::Manifest;
 use crate::parquet_file::{read_parquet, write_parquet};
-use crate::point::PointFile;
-use crate::schema::{REQUESTS_STREAM, TOKENS_STREAM, Table};
+use crate::point_dir::PointDir;
+use crate::schema::Table;
 use crate::summary::SummaryRow;
 use crate::version::FormatVersion;
 
 const MANIFEST: &str = "manifest.json";
 const FINDINGS: &str = "findings.json";
 const POINTS: &str = "points";
-const POINT_FILE: &str = "point.json";
 
 /// Longest name of a point or a results folder, bytes; file systems allow 255.
 const NAME_BYTES: usize = 200;
@@ -113,7 +112,7 @@ impl ResultsFolder {
     /// a slash, backslash or control character in it.
     pub fn point(&self, id: &str) -> Result<PointDir, RecordsError> {
         check_name("point", id)?;
-        Ok(PointDir { path: self.path.join(POINTS).join(id), id: id.to_owned() })
+        Ok(PointDir::new(self.path.join(POINTS).join(id), id))
     }
 
     /// Writes `summary.parquet`, replacing the one that is there.
@@ -173,77 +172,6 @@ impl ResultsFolder {
     }
 }
 
-/// The folder of one point.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PointDir {
-    path: PathBuf,
-    id: String,
-}
-
-impl PointDir {
-    /// The point's id.
-    #[must_use]
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// Where it is.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// The path of the file `name` in it.
-    pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.path.join(name)
-    }
-
-    /// Makes the folder where it is missing.
-    pub(crate) fn make(&self) -> Result<(), RecordsError> {
-        fs::create_dir_all(&self.path).map_err(RecordsError::io("create", &self.path))
-    }
-
-    /// Writes `point.json`, replacing the one that is there; makes the folder where it is missing.
-    ///
-    /// # Errors
-    /// When the system refuses.
-    pub fn write_point_file(&self, point: &PointFile) -> Result<(), RecordsError> {
-        self.make()?;
-        write_json(&self.file(POINT_FILE), point)
-    }
-
-    /// What `point.json` says. A point without it was not measured to its end.
-    ///
-    /// # Errors
-    /// When there is none, or it does not hold what it must.
-    pub fn read_point_file(&self) -> Result<PointFile, RecordsError> {
-        read_json(&self.file(POINT_FILE))
-    }
-
-    /// Removes the rows and the point file of an earlier attempt, if there are any.
-    ///
-    /// # Errors
-    /// When the system refuses.
-    pub fn remove_rows(&self) -> Result<(), RecordsError> {
-        let files = [
-            POINT_FILE,
-            Table::Requests.parquet_name(),
-            Table::Tokens.parquet_name(),
-            REQUESTS_STREAM,
-            TOKENS_STREAM,
-        ];
-        for path in files.map(|name| self.file(name)) {
-            match fs::remove_file(&path) {
-                Err(cause) if cause.kind() != ErrorKind::NotFound => {
-                    return Err(RecordsError::io("remove", &path)(cause));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-}
-
 /// Whether `name` can name a folder of its own inside another.
 fn check_name(what: &'static str, name: &str) -> Result<(), RecordsError> {
     let problem = if name.is_empty() {
@@ -258,21 +186,6 @@ fn check_name(what: &'static str, name: &str) -> Result<(), RecordsError> {
         return Ok(());
     };
     Err(RecordsError::Name { what, name: name.to_owned(), problem })
-}
-
-/// Writes `value` as JSON that a person can read.
-fn write_json<T: Serialize + ?Sized>(path: &Path, value: &T) -> Result<(), RecordsError> {
-    let mut text = serde_json::to_string_pretty(value)
-        .map_err(|cause| RecordsError::Json { path: path.to_owned(), cause })?;
-    text.push('\n');
-    write_atomically(path, |file| {
-        file.write_all(text.as_bytes()).map_err(RecordsError::io("write", path))
-    })
-}
-
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, RecordsError> {
-    let text = fs::read_to_string(path).map_err(RecordsError::io("read", path))?;
-    serde_json::from_str(&text).map_err(|cause| RecordsError::Json { path: path.to_owned(), cause })
 }
 
 #[cfg(test)]

@@ -8,8 +8,10 @@
 //! process was killed. What the judging side makes of them is a [`SummaryRow`] a point and the
 //! [`Finding`]s of the audit. What the client knows of its own error stands beside the rows: a
 //! [`WorkerRecord`] a thread, [`StampsRecord`] and [`ClockRecord`] in the point's file, a
-//! [`SelfTest`] before and after in the manifest. [`Table`] holds the schemas;
-//! docs/results-format.md explains every file and column.
+//! [`SelfTest`] before and after in the manifest. So do the circumstances: [`GpuRow`]s and
+//! [`ServerRow`]s of the samplers, which [`PointDir`] writes and reads whole, and what they come to over
+//! the measure window, [`GpuWindow`], [`ServerCounters`] and [`SettingRecord`]. [`Table`] holds the
+//! schemas; docs/results-format.md explains every file and column.
 //!
 //! A writer keeps up with some hundred thousand requests a second on one core, and rows leave its
 //! memory as they come; `benches/rows.rs` and `tests/files/memory.rs` measure both.
@@ -57,18 +59,22 @@
 
 mod atomic;
 mod cell;
+mod circumstances;
 mod decode;
 mod encode;
 mod error;
 mod finding;
 mod folder;
 mod instrument;
+mod json_file;
 mod manifest;
 mod outcome;
 mod parquet_file;
 mod point;
+mod point_dir;
 mod reader;
 mod row;
+mod sample_row;
 mod schema;
 mod sender;
 mod stream;
@@ -76,20 +82,24 @@ mod summary;
 mod version;
 mod writer;
 
+pub use circumstances::{
+    CacheState, GpuProcess, GpuWindow, SamplingRecord, ServerCounters, ServerStart, SettingRecord,
+    SettingState, Tally,
+};
 pub use encode::{encode_requests, encode_tokens};
 pub use error::{RecordsError, TableError};
 pub use finding::{Finding, FindingCode, Severity, Verdict};
-pub use folder::{PointDir, ResultsFolder};
+pub use folder::ResultsFolder;
 pub use instrument::{
     ClockRecord, ErrorRecord, LagRecord, SelfTest, SelfTestTime, StampsRecord, WorkerRecord,
 };
-pub use manifest::{LeftOut, Machine, Manifest, RunStatus, TargetRecord, Tool};
+pub use manifest::{GpuLink, GpuRecord, LeftOut, Machine, Manifest, RunStatus, TargetRecord, Tool};
 pub use outcome::{Outcome, UnknownOutcome};
-pub use point::{
-    OfferedLoad, Phases, PointEnd, PointFile, ServerCounters, WindowPlan, WorkloadRecord,
-};
+pub use point::{OfferedLoad, Phases, PointEnd, PointFile, WindowPlan, WorkloadRecord};
+pub use point_dir::PointDir;
 pub use reader::{PointRows, read_point};
 pub use row::{ChunkRow, ConnectionUse, RequestRow, StampSource};
+pub use sample_row::{GpuRow, ServerRow};
 pub use schema::{FORMAT_KEY, Table};
 pub use sender::RowSender;
 pub use summary::{QuantilesMs, SummaryRow};

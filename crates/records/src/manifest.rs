@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use plimsoll_units::RunClock;
 use serde::{Deserialize, Serialize};
 
-use crate::{FormatVersion, SelfTest, StampSource};
+use crate::{FormatVersion, SelfTest, SettingRecord, StampSource};
 
 /// The manifest of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,8 +32,12 @@ pub struct Manifest {
     pub matrix_resolved: serde_json::Value,
     /// The machine that the client ran on.
     pub machine: Machine,
-    /// The server that was measured.
+    /// The server that was measured; where several were started, the first.
     pub target: TargetRecord,
+    /// Every server that was started or attached to, in order: a point's
+    /// [`ServerStart::number`](crate::ServerStart::number) is its place here.
+    #[serde(default)]
+    pub targets: Vec<TargetRecord>,
     /// Ids of the planned points, in order.
     pub points: Vec<String>,
     /// Points of the matrix that were left out, and why.
@@ -95,12 +99,58 @@ pub struct Machine {
     /// Local ports for outgoing connections; `None` where the system does not say.
     #[serde(default)]
     pub local_ports: Option<u64>,
+    /// The kind of container that the process runs in (`docker`, `kubernetes`, ...), where it does.
+    #[serde(default)]
+    pub container: Option<String>,
+    /// The GPUs of this machine.
+    #[serde(default)]
+    pub gpus: Vec<GpuRecord>,
+    /// Version of the GPU driver.
+    #[serde(default)]
+    pub gpu_driver: Option<String>,
+    /// Highest version of CUDA that the driver supports.
+    #[serde(default)]
+    pub cuda: Option<String>,
+    /// How each pair of GPUs is joined.
+    #[serde(default)]
+    pub gpu_links: Vec<GpuLink>,
+    /// Why nothing is known of GPUs, where nothing is.
+    #[serde(default)]
+    pub gpu_remark: Option<String>,
+}
+
+/// One GPU of a machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GpuRecord {
+    /// Its index, as the driver counts.
+    pub gpu: u32,
+    /// Its name.
+    pub name: String,
+    /// Its unique id.
+    pub uuid: Option<String>,
+    /// Its memory, bytes.
+    pub memory_bytes: Option<u64>,
+    /// Limit of its power, mW.
+    pub power_limit_mw: Option<u32>,
+    /// Largest SM clock, MHz.
+    pub sm_clock_max_mhz: Option<u32>,
+}
+
+/// How two GPUs are joined.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GpuLink {
+    /// The one.
+    pub a: u32,
+    /// The other.
+    pub b: u32,
+    /// In the words of `nvidia-smi topo`: `NV18` for 18 NVLinks, `PIX`, `PXB`, `PHB`, `NODE`, `SYS`.
+    pub link: String,
 }
 
 /// The server that was measured.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TargetRecord {
-    /// How it was obtained: `sim`, `attach`.
+    /// How it was obtained: `sim`, `attach`, `process`, `compose`.
     pub launch: String,
     /// Its base URL.
     pub url: String,
@@ -114,6 +164,12 @@ pub struct TargetRecord {
     pub max_model_len: Option<u64>,
     /// The settings that the matrix declared.
     pub settings_declared: BTreeMap<String, serde_json::Value>,
+    /// The settings, declared and in effect, by name.
+    #[serde(default)]
+    pub settings: Vec<SettingRecord>,
+    /// The command that started it, with secrets left out.
+    #[serde(default)]
+    pub command: Option<String>,
 }
 
 /// A point of the matrix that was left out.

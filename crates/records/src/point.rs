@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use plimsoll_units::{RunNanos, Span};
 use serde::{Deserialize, Serialize};
 
+use crate::circumstances::{GpuWindow, SamplingRecord, ServerCounters, ServerStart, SettingRecord};
 use crate::instrument::{ClockRecord, StampsRecord, WorkerRecord};
 
 /// One point of a run: one load on one server setting.
@@ -34,6 +35,24 @@ pub struct PointFile {
     pub clock: ClockRecord,
     /// What the server's own counters said over the measure window, where it has them.
     pub server: ServerCounters,
+    /// How well the metrics page was sampled; `None` where there is none.
+    #[serde(default)]
+    pub server_sampling: Option<SamplingRecord>,
+    /// Which start of the server it was, and what its prefix cache could hold.
+    #[serde(default)]
+    pub server_start: ServerStart,
+    /// The server's settings, declared and in effect, by name.
+    #[serde(default)]
+    pub settings: Vec<SettingRecord>,
+    /// Whether the run was told to go on though a declared setting is not in effect.
+    #[serde(default)]
+    pub settings_allowed: bool,
+    /// Each GPU over the measure window; empty where none was sampled.
+    #[serde(default)]
+    pub gpus: Vec<GpuWindow>,
+    /// How well the GPUs were sampled; `None` where nobody tried.
+    #[serde(default)]
+    pub gpu_sampling: Option<SamplingRecord>,
     /// What the workload meant to ask for.
     pub workload: WorkloadRecord,
 }
@@ -104,23 +123,6 @@ pub enum PointEnd {
     Interrupted,
     /// The target stopped answering.
     TargetLost,
-}
-
-/// Differences of the server's own counters over the measure window; `None` where it has none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ServerCounters {
-    /// Prompt tokens looked up in the prefix cache.
-    pub prefix_cache_queries_tokens: Option<f64>,
-    /// Prompt tokens found there.
-    pub prefix_cache_hits_tokens: Option<f64>,
-    /// Requests that were preempted.
-    pub preemptions: Option<f64>,
-    /// Largest number of requests running seen in a scrape.
-    pub running_max: Option<f64>,
-    /// Largest number of requests waiting seen in a scrape.
-    pub waiting_max: Option<f64>,
-    /// Largest share of the KV cache in use seen in a scrape; 0 to 1.
-    pub kv_cache_usage_max: Option<f64>,
 }
 
 /// What the workload meant to ask for, as far as the audit needs it.

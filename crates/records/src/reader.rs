@@ -7,8 +7,8 @@ use arrow::array::RecordBatch;
 
 use crate::decode::{BareRow, decode_requests, decode_tokens};
 use crate::error::{RecordsError, TableError};
-use crate::folder::PointDir;
 use crate::parquet_file::read_parquet;
+use crate::point_dir::PointDir;
 use crate::row::{ChunkRow, RequestRow};
 use crate::schema::{REQUESTS_STREAM, TOKENS_STREAM, Table};
 use crate::stream::read_stream;

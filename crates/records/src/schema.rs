@@ -1,4 +1,4 @@
-//! The Arrow schemas of the three tables: the only place that names a column.
+//! The Arrow schemas of the five tables: the only place that names a column.
 //!
 //! The rule of the types: identities and codes are unsigned; whatever may be subtracted, stamps and
 //! counts, is `Int64`, because unsigned differences wrap in pandas and fail in DuckDB. Text is
@@ -46,13 +46,18 @@ pub enum Table {
     Requests,
     /// One row a chunk that carried tokens.
     Tokens,
+    /// One row a GPU in one sample.
+    Gpu,
+    /// One row a series of the server's metrics page in one scrape.
+    Server,
     /// One row a point.
     Summary,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 3] = [Self::Requests, Self::Tokens, Self::Summary];
+    pub const ALL: [Self; 5] =
+        [Self::Requests, Self::Tokens, Self::Gpu, Self::Server, Self::Summary];
 
     /// The name of its Parquet file.
     #[must_use]
@@ -60,6 +65,8 @@ impl Table {
         match self {
             Self::Requests => "requests.parquet",
             Self::Tokens => "tokens.parquet",
+            Self::Gpu => "gpu.parquet",
+            Self::Server => "server.parquet",
             Self::Summary => "summary.parquet",
         }
     }
@@ -70,6 +77,8 @@ impl Table {
         let fields = match self {
             Self::Requests => request::fields(),
             Self::Tokens => token::fields(),
+            Self::Gpu => gpu::fields(),
+            Self::Server => server::fields(),
             Self::Summary => {
                 let mut fields = summary::fields();
                 for latency in LATENCIES {
@@ -78,6 +87,7 @@ impl Table {
                         fields.push(Field::new(name, DataType::Float64, true));
                     }
                 }
+                fields.extend(circumstance::fields());
                 fields
             }
         };
@@ -170,7 +180,42 @@ columns! {
 }
 
 columns! {
-    /// The columns of `summary`, less those of the latencies.
+    /// The columns of `gpu`. Bit mask and Xid number are codes; what is measured may be subtracted.
+    gpu {
+        AT = "at_ns": Int64,
+        GPU = "gpu": UInt32,
+        SM_UTILISATION = "sm_utilisation_pct": Int64 optional,
+        MEMORY_UTILISATION = "memory_utilisation_pct": Int64 optional,
+        MEMORY_USED = "memory_used_bytes": Int64 optional,
+        MEMORY_TOTAL = "memory_total_bytes": Int64 optional,
+        POWER = "power_mw": Int64 optional,
+        ENERGY = "energy_mj": Int64 optional,
+        TEMPERATURE = "temperature_c": Int64 optional,
+        SM_CLOCK = "sm_clock_mhz": Int64 optional,
+        MEMORY_CLOCK = "memory_clock_mhz": Int64 optional,
+        THROTTLE_REASONS = "throttle_reasons": UInt64 optional,
+        PCIE_TX = "pcie_tx_kb_per_s": Int64 optional,
+        PCIE_RX = "pcie_rx_kb_per_s": Int64 optional,
+        PROCESSES = "processes": Int64 optional,
+        PROCESSES_MEMORY = "processes_memory_bytes": Int64 optional,
+        ECC_CORRECTED = "ecc_corrected": Int64 optional,
+        ECC_UNCORRECTED = "ecc_uncorrected": Int64 optional,
+        XID = "xid": UInt64 optional,
+    }
+}
+
+columns! {
+    /// The columns of `server`.
+    server {
+        AT = "at_ns": Int64,
+        NAME = "name": Utf8,
+        LABELS = "labels": Utf8,
+        VALUE = "value": Float64,
+    }
+}
+
+columns! {
+    /// The columns of `summary`, less those of the latencies and of the circumstances.
     summary {
         POINT = "point": Utf8,
         GROUP = "group": Utf8,
@@ -198,6 +243,29 @@ columns! {
     }
 }
 
+columns! {
+    /// The columns of `summary` that say what server and GPUs did meanwhile; formats before 1.2 have
+    /// none of them.
+    circumstance {
+        QUEUE_TIME = "queue_time_mean_ms": Float64 optional,
+        PREFILL_TIME = "prefill_time_mean_ms": Float64 optional,
+        DECODE_TIME = "decode_time_mean_ms": Float64 optional,
+        TTFT_REST = "ttft_rest_mean_ms": Float64 optional,
+        PREFIX_HIT_SHARE = "prefix_hit_share": Float64 optional,
+        PREEMPTIONS = "preemptions": Float64 optional,
+        RUNNING_MEAN = "running_mean": Float64 optional,
+        WAITING_MEAN = "waiting_mean": Float64 optional,
+        KV_CACHE_USAGE_MAX = "kv_cache_usage_max": Float64 optional,
+        GPUS = "gpus": UInt32 optional,
+        GPU_SM_UTILISATION = "gpu_sm_utilisation_mean_pct": Float64 optional,
+        GPU_POWER = "gpu_power_mean_w": Float64 optional,
+        ENERGY_PER_TOKEN = "energy_j_per_output_token": Float64 optional,
+        ENERGY_PER_REQUEST = "energy_j_per_request": Float64 optional,
+        TOKENS_PER_W = "output_tokens_per_s_per_w": Float64 optional,
+        GPU_THROTTLED_SHARE = "gpu_throttled_share": Float64 optional,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,8 +277,29 @@ mod tests {
             let mut names: Vec<_> = schema.fields().iter().map(|field| field.name()).collect();
             for field in schema.fields() {
                 if field.data_type() == &DataType::Float64 {
-                    let unit = ["_per_s", "_s", "_ms", "_share", "_mean"];
-                    assert!(unit.iter().any(|end| field.name().ends_with(end)), "{field}");
+                    let unit = [
+                        "_per_s",
+                        "_s",
+                        "_ms",
+                        "_share",
+                        "_mean",
+                        "_pct",
+                        "_w",
+                        "_j_per_output_token",
+                        "_j_per_request",
+                    ];
+                    // A share by its name in the server's own words, a count that is a difference of
+                    // floating-point counters, and what each series has a unit of its own for.
+                    let known = [
+                        circumstance::KV_CACHE_USAGE_MAX,
+                        circumstance::PREEMPTIONS,
+                        server::VALUE,
+                    ];
+                    assert!(
+                        unit.iter().any(|end| field.name().ends_with(end))
+                            || known.contains(&field.name().as_str()),
+                        "{field}"
+                    );
                 }
             }
             names.sort_unstable();

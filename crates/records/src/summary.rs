@@ -65,6 +65,42 @@ pub struct SummaryRow {
     pub e2e: QuantilesMs,
     /// Sent - intended.
     pub schedule_lag: QuantilesMs,
+    /// Mean time from a request's arrival at the engine to its first scheduling, by the server's own
+    /// histogram over the window.
+    pub queue_time_mean_ms: Option<f64>,
+    /// Mean time from the first scheduling to the first token, by the server's own histogram.
+    pub prefill_time_mean_ms: Option<f64>,
+    /// Mean time from the first token to the last, by the server's own histogram.
+    pub decode_time_mean_ms: Option<f64>,
+    /// What is left of the mean time to first token when queue and prefill are taken off: network,
+    /// client, and what the server did outside its engine. May be below 0, for the two sides average
+    /// over different requests.
+    pub ttft_rest_mean_ms: Option<f64>,
+    /// Prompt tokens found in the server's prefix cache / those looked up there over the window; 0 to 1.
+    pub prefix_hit_share: Option<f64>,
+    /// Requests that the server preempted over the window.
+    pub preemptions: Option<f64>,
+    /// Mean of the requests running over the window's scrapes.
+    pub running_mean: Option<f64>,
+    /// Mean of the requests waiting over the window's scrapes.
+    pub waiting_mean: Option<f64>,
+    /// Largest share of the KV cache in use in any of the window's scrapes; 0 to 1.
+    pub kv_cache_usage_max: Option<f64>,
+    /// GPUs that the server used.
+    pub gpus: Option<u32>,
+    /// Share of time in which a kernel ran, mean over the window and the used GPUs, percent.
+    pub gpu_sm_utilisation_mean_pct: Option<f64>,
+    /// Power of all used GPUs together, mean over the window, W.
+    pub gpu_power_mean_w: Option<f64>,
+    /// Energy of all used GPUs over the window / output tokens delivered in it, J.
+    pub energy_j_per_output_token: Option<f64>,
+    /// Energy of all used GPUs over the window / requests completed in it, J.
+    pub energy_j_per_request: Option<f64>,
+    /// Output tokens per second and watt: `output_tokens_per_s` / `gpu_power_mean_w`.
+    pub output_tokens_per_s_per_w: Option<f64>,
+    /// Share of the window's samples in which heat or power held the clocks of the used GPUs down; 0 to
+    /// 1.
+    pub gpu_throttled_share: Option<f64>,
 }
 
 /// Mean and quantiles of a latency in ms.

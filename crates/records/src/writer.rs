@@ -16,8 +16,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::error::{RecordsError, TableError};
-use crate::folder::PointDir;
 use crate::parquet_file::write_parquet;
+use crate::point_dir::PointDir;
 use crate::row::RequestRow;
 use crate::schema::{REQUESTS_STREAM, TOKENS_STREAM, Table};
 use crate::sender::RowSender;

@@ -2,28 +2,39 @@
 
 mod canvas;
 mod charts;
+mod parts;
 
 use crate::error::ReportError;
 use crate::input::ReportInput;
 use crate::ladder::{Ladder, ladders};
+use crate::server_time;
 use canvas::Drawn;
 
-/// A figure: the stem of its file name, and what draws it.
-type Figure = (&'static str, fn(&Ladder<'_>, &mut String) -> Drawn);
+/// A figure: the stem of its file name, what draws it, and whether a ladder has it.
+struct Figure {
+    stem: &'static str,
+    draw: fn(&Ladder<'_>, &mut String) -> Drawn,
+    has: fn(&Ladder<'_>) -> bool,
+}
 
-/// The figures of one ladder.
-const FIGURES: [Figure; 5] = [
-    ("saturation", charts::saturation),
-    ("ttft", charts::ttft),
-    ("latency", charts::latency),
-    ("schedule-lag", charts::schedule_lag),
-    ("in-flight", charts::in_flight),
+/// The figures of a ladder with points.
+static FIGURES: [Figure; 6] = [
+    Figure { stem: "saturation", draw: charts::saturation, has: |_| true },
+    Figure { stem: "ttft", draw: charts::ttft, has: |_| true },
+    Figure {
+        stem: "ttft-parts",
+        draw: parts::ttft_parts,
+        has: |ladder| server_time::bars(ladder).is_some(),
+    },
+    Figure { stem: "latency", draw: charts::latency, has: |_| true },
+    Figure { stem: "schedule-lag", draw: charts::schedule_lag, has: |_| true },
+    Figure { stem: "in-flight", draw: charts::in_flight, has: |_| true },
 ];
 
 /// The figures as SVG, each with its file name: throughput over the offered load
-/// (`saturation.svg`), TTFT (`ttft.svg`), TPOT, ITL (or the gap between chunks) and E2E
-/// (`latency.svg`), how late the client sent (`schedule-lag.svg`) and requests in flight over time
-/// (`in-flight.svg`).
+/// (`saturation.svg`), TTFT (`ttft.svg`), what it is made of where the server says so
+/// (`ttft-parts.svg`), TPOT, ITL (or the gap between chunks) and E2E (`latency.svg`), how late the
+/// client sent (`schedule-lag.svg`) and requests in flight over time (`in-flight.svg`).
 ///
 /// With several groups of points the names end in the group's number from 1
 /// (`saturation-1.svg`). A group without points has no figures.
@@ -33,7 +44,7 @@ const FIGURES: [Figure; 5] = [
 pub fn figures(input: &ReportInput<'_>) -> Result<Vec<(String, String)>, ReportError> {
     let ladders = ladders(&input.judgement.groups);
     let mut figures = Vec::new();
-    for (ladder, files) in ladders.iter().zip(file_names(ladders.len())) {
+    for (ladder, files) in ladders.iter().zip(file_names(&ladders)) {
         figures.extend(of_ladder(ladder, files)?);
     }
     Ok(figures)
@@ -44,13 +55,10 @@ pub(crate) fn of_ladder(
     ladder: &Ladder<'_>,
     files: Vec<String>,
 ) -> Result<Vec<(String, String)>, ReportError> {
-    if ladder.rungs.is_empty() {
-        return Ok(Vec::new());
-    }
     let mut figures = Vec::with_capacity(files.len());
-    for (file, (_, draw)) in files.into_iter().zip(FIGURES) {
+    for (file, figure) in files.into_iter().zip(figures_of(ladder)) {
         let mut svg = String::new();
-        match draw(ladder, &mut svg) {
+        match (figure.draw)(ladder, &mut svg) {
             Ok(()) => figures.push((file, svg)),
             Err(error) => {
                 return Err(ReportError::Draw { figure: file, source: Box::new(error) });
@@ -61,11 +69,18 @@ pub(crate) fn of_ladder(
 }
 
 /// The file names of each ladder's figures.
-pub(crate) fn file_names(ladders: usize) -> Vec<Vec<String>> {
-    (1..=ladders)
-        .map(|place| {
-            let end = if ladders > 1 { format!("-{place}") } else { String::new() };
-            FIGURES.iter().map(|(stem, _)| format!("{stem}{end}.svg")).collect()
+pub(crate) fn file_names(ladders: &[Ladder<'_>]) -> Vec<Vec<String>> {
+    let several = ladders.len() > 1;
+    (1..)
+        .zip(ladders)
+        .map(|(place, ladder)| {
+            let end = if several { format!("-{place}") } else { String::new() };
+            figures_of(ladder).map(|figure| format!("{}{end}.svg", figure.stem)).collect()
         })
         .collect()
+}
+
+/// The figures that a ladder has.
+fn figures_of(ladder: &Ladder<'_>) -> impl Iterator<Item = &'static Figure> {
+    FIGURES.iter().filter(move |figure| !ladder.rungs.is_empty() && (figure.has)(ladder))
 }

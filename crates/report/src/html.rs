@@ -8,18 +8,23 @@ use plimsoll_units::RunNanos;
 use plotly::Plot;
 
 use crate::clean::{clean, clean_lines};
+use crate::environment::Environment;
 use crate::error::ReportError;
 use crate::figures;
 use crate::findings::{Entry, entries, tally};
+use crate::gpus::{self, Gpus};
+use crate::grid::{Grid, state_class};
 use crate::input::ReportInput;
-use crate::instrument::{Grid, Instrument};
+use crate::instrument::Instrument;
 use crate::interactive::{self, Figure};
-use crate::ladder::{Ladder, State, ladders};
+use crate::ladder::{Ladder, ladders};
 use crate::markdown::resolved;
 use crate::resent::resent;
+use crate::server_time;
+use crate::settings::{Part, Settings};
 use crate::table::{Form, Table};
 use crate::wording::{
-    Fact, HOW_TO_READ, environment, facts, headline, left_out, verdict_meaning, verdict_word,
+    Fact, facts, headline, how_to_read, left_out, run_rows, verdict_meaning, verdict_word,
 };
 
 /// Groups whose figures are open when the page opens; the others' are drawn when opened.
@@ -41,12 +46,17 @@ struct Page {
     verdict: &'static str,
     verdict_class: String,
     meaning: String,
+    environment: Vec<(&'static str, String)>,
     groups: Vec<GroupPart>,
+    settings: SettingsPart,
+    gpus: Vec<Grid>,
+    gpu_notes: Vec<String>,
     tally: String,
     findings: Vec<Entry>,
     instrument: InstrumentPart,
-    how_to_read: [(&'static str, &'static str); 7],
-    environment: Vec<(&'static str, String)>,
+    how_to_read: Vec<(&'static str, &'static str)>,
+    run: Vec<(&'static str, String)>,
+    no_gpu: String,
     left_out: Vec<String>,
     remarks: Vec<String>,
     written: String,
@@ -65,6 +75,16 @@ struct GroupPart {
     head: Vec<[&'static str; 2]>,
     rows: Vec<(&'static str, Vec<String>)>,
     footnotes: Vec<String>,
+    /// Where the time goes, with how to read it.
+    time: Option<(Grid, &'static str)>,
+}
+
+/// The server's settings.
+struct SettingsPart {
+    sentence: String,
+    /// Whether a declared one is not in effect.
+    wrong: bool,
+    parts: Vec<Part>,
 }
 
 /// What the client knows of itself.
@@ -85,13 +105,15 @@ struct InstrumentPart {
 pub fn html(input: &ReportInput<'_>) -> Result<String, ReportError> {
     let ladders = ladders(&input.judgement.groups);
     let findings = entries(&input.judgement.findings, &ladders);
-    let files = figures::file_names(ladders.len());
+    let files = figures::file_names(&ladders);
     let mut groups = Vec::with_capacity(ladders.len());
     for (place, (ladder, files)) in ladders.iter().zip(files).enumerate() {
         groups.push(group(ladder, place, files, input)?);
     }
     let manifest = input.manifest;
     let instrument = Instrument::of(input, &ladders);
+    let settings = Settings::of(input, &ladders);
+    let gpus = Gpus::of(input, &ladders);
     let page = Page {
         nonce: nonce(manifest),
         style: STYLE,
@@ -103,7 +125,19 @@ pub fn html(input: &ReportInput<'_>) -> Result<String, ReportError> {
         verdict: verdict_word(input.judgement.verdict),
         verdict_class: input.judgement.verdict.to_string(),
         meaning: verdict_meaning(input.judgement, &findings),
+        environment: Environment::of(input, &settings).rows,
         groups,
+        settings: SettingsPart {
+            sentence: settings.sentence().unwrap_or_default(),
+            wrong: settings.is_wrong(),
+            parts: settings.parts(),
+        },
+        gpus: gpus
+            .iter()
+            .flat_map(|gpus| [gpus.energy_table(), gpus.device_table()])
+            .flatten()
+            .collect(),
+        gpu_notes: gpus.as_ref().map(Gpus::notes).unwrap_or_default(),
         tally: tally(&findings),
         findings,
         instrument: InstrumentPart {
@@ -115,8 +149,9 @@ pub fn html(input: &ReportInput<'_>) -> Result<String, ReportError> {
                 .collect(),
             notes: instrument.notes(),
         },
-        how_to_read: HOW_TO_READ,
-        environment: environment(manifest),
+        how_to_read: how_to_read(&ladders, gpus.is_some()),
+        run: run_rows(manifest),
+        no_gpu: gpus::why_none(input).filter(|_| gpus.is_none()).unwrap_or_default(),
         left_out: manifest.left_out.iter().map(left_out).collect(),
         remarks: manifest.remarks.iter().map(|remark| clean(remark)).collect(),
         written: clean_lines(&manifest.matrix_written),
@@ -144,15 +179,8 @@ fn group(
         head: table.columns.iter().map(|(head, _)| *head).collect(),
         rows: table.rows.into_iter().map(|(state, cells)| (state_class(state), cells)).collect(),
         footnotes,
+        time: server_time::table(ladder).map(|table| (table, server_time::NOTE)),
     })
-}
-
-const fn state_class(state: State) -> &'static str {
-    match state {
-        State::Stable => "stable",
-        State::Unstable => "unstable",
-        State::Void => "void",
-    }
 }
 
 /// The plotting script alone: the crate hands it out in a script element, followed by one that

@@ -34,6 +34,11 @@ impl<'a> ReportInput<'a> {
         Self { points, ..self }
     }
 
+    /// The file of a point, where it was given.
+    pub(crate) fn file(&self, id: &str) -> Option<&'a PointFile> {
+        self.points.iter().find(|file| file.id == id)
+    }
+
     /// Where the HTML report lies in the results folder.
     #[must_use]
     pub fn report_path(&self) -> PathBuf {

@@ -3,6 +3,7 @@
 //! Quantiles of several threads or points cannot be joined without their samples. Where one number has
 //! to stand for many, it is the largest: the quantile of all of them together is at most that.
 
+mod samplers;
 mod tables;
 mod words;
 
@@ -14,8 +15,6 @@ use plimsoll_records::{
 use crate::clean::clean;
 use crate::input::ReportInput;
 use crate::ladder::Ladder;
-
-pub(crate) use tables::Grid;
 
 /// What the client knows of itself.
 pub(crate) struct Instrument<'a> {
@@ -65,11 +64,8 @@ impl<'a> Instrument<'a> {
     pub(crate) fn of(input: &ReportInput<'a>, ladders: &[Ladder<'a>]) -> Self {
         let named = ladders.iter().flat_map(|ladder| {
             ladder.rungs.iter().filter_map(move |rung| {
-                let file = input.points.iter().find(|file| file.id == rung.point.id)?;
-                let mut label = format!("{} {}", rung.label, ladder.axis.unit());
-                if ladders.len() > 1 && !ladder.label.is_empty() {
-                    label = format!("{label} ({})", ladder.label);
-                }
+                let file = input.file(&rung.point.id)?;
+                let label = ladder.name_of(rung, ladders.len() > 1);
                 Some(Part { label, file, figures: Figures::of(file, Some(rung.point.chunks)) })
             })
         });

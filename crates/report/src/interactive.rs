@@ -1,22 +1,23 @@
 //! The figures of the HTML report, as specifications for the embedded plotting script. Colours of
 //! text and grid are left to the page, which knows whether it is light or dark.
 
+mod axes;
+mod parts;
 mod sketch;
 
 use plimsoll_analysis::{LatencySummary, PointSummary, Quantile};
 use plotly::Scatter;
 use plotly::common::{
-    Anchor, DashType, ErrorData, ErrorType, ExponentFormat, Font, HoverInfo, Line, Marker,
-    MarkerSymbol, Mode, Title,
+    Anchor, DashType, ErrorData, ErrorType, Font, HoverInfo, Line, Marker, MarkerSymbol, Mode,
 };
-use plotly::layout::{Annotation, Axis, AxisType, RangeMode};
+use plotly::layout::{Annotation, Axis};
 
-use crate::axis::Axis as Scale;
 use crate::error::ReportError;
 use crate::ladder::{self, Ladder, Reading, Rung, State};
 use crate::numbers::{plain, three_digits};
 use crate::wording::{in_flight_sentence, lag_sentence, latency_sentence, throughput_sentence};
 
+use axes::{linear, logarithmic};
 use sketch::Sketch;
 
 /// A figure of the page.
@@ -70,6 +71,9 @@ pub(crate) fn of_ladder(ladder: &Ladder<'_>, place: usize) -> Result<Vec<Figure>
             true,
         ),
     ];
+    if let Some((sentence, sketch)) = parts::ttft_parts(ladder) {
+        sketches.push(("ttft-parts", sentence, PARTS_NOTE, sketch, true));
+    }
     for (id, name, title, latency) in latencies {
         let sentence = latency_sentence(ladder, name, latency);
         sketches.push((id, sentence, "", quantiles(ladder, title, latency, false), false));
@@ -97,6 +101,7 @@ pub(crate) fn of_ladder(ladder: &Ladder<'_>, place: usize) -> Result<Vec<Figure>
 const THROUGHPUT_NOTE: &str =
     "Bars: 95 % interval. Shaded: the server does not keep up. Blue band: the plateau's interval.";
 const LATENCY_NOTE: &str = "Only where the server keeps up is this its own; hollow grey points grow with the run. Bars: 95 % interval.";
+const PARTS_NOTE: &str = "Means of the points that the server kept up with; beyond, shaded, the queue grows with the run. Rest: the network, the server's HTTP side and the client.";
 const LAG_NOTE: &str =
     "How late the client sent; far below the TTFT, or the client was part of what was measured.";
 const IN_FLIGHT_NOTE: &str =
@@ -319,28 +324,6 @@ fn markers(points: &[(f64, Reading)], colour: &'static str) -> Box<Scatter<f64, 
 /// What is shown of a point under the pointer: `p50 41.2 ms at 20 req/s`.
 fn hover(name: &str, unit: &str, ladder: &Ladder<'_>) -> String {
     format!("{name} %{{y:,.4~r}} {unit} at %{{x}} {}<extra></extra>", ladder.axis.unit())
-}
-
-/// An axis from zero, numbers written out.
-fn linear(title: &str) -> Axis {
-    Axis::new()
-        .title(Title::with_text(title))
-        .range_mode(RangeMode::ToZero)
-        .exponent_format(ExponentFormat::None)
-        .separate_thousands(true)
-}
-
-/// A logarithmic axis around the values, with the ticks of the SVG figures.
-fn logarithmic(title: &str, values: impl Iterator<Item = f64>) -> Axis {
-    let scale = Scale::logarithmic(values);
-    let (low, high) = scale.ends();
-    let (ticks, labels) = scale.ticks(0).into_iter().unzip();
-    Axis::new()
-        .title(Title::with_text(format!("{title}, logarithmic")))
-        .type_(AxisType::Log)
-        .range(vec![low.log10(), high.log10()])
-        .tick_values(ticks)
-        .tick_text(labels)
 }
 
 fn load_end(ladder: &Ladder<'_>) -> f64 {

@@ -1,28 +1,38 @@
 //! The one object that `--json` prints: for scripts, so its keys are a contract.
 
+mod circumstances;
 mod instrument;
 
 use plimsoll_analysis::{Estimate, LatencySummary, PointSummary, Quantile};
 use plimsoll_records::{Finding, OfferedLoad};
 use serde_json::{Map, Value, json};
 
+use crate::environment::Environment;
 use crate::input::ReportInput;
 use crate::instrument::Instrument;
 use crate::ladder::{Ladder, Rung, State, ladders, ms};
+use crate::settings::Settings;
 
 /// The report as one JSON object.
 ///
 /// Keys: `verdict`; `capacity_per_s` (`value`, `low`, `high`), `lower_bound`, `plateau_per_s`,
-/// `slo_capacity_per_s`, `knee_per_s` of the one group of points, `null` when there are several;
-/// `groups` with the same for each, and its `factors`; `points`, each with its `id` and the place
-/// of its `group`; `findings`; `instrument`, what the client knows of itself; `results`, the path of
-/// the folder. Rates are per second and rounded
+/// `slo_capacity_per_s`, `knee_per_s`, `limit` (`by`, `sentence`, `numbers`) of the one group of
+/// points, `null` when there are several; `groups` with the same for each, and its `factors`;
+/// `points`, each with its `id` and the place of its `group`; `findings`; `environment` and
+/// `settings`; `instrument`, what the client knows of itself; `results`, the path of the folder. Rates
+/// are per second and rounded
 /// to six digits, latencies are milliseconds and rounded to the microsecond. What is not known is
 /// `null`; every number is finite.
 ///
 /// The latencies of a point that is not `stable` grow with the run: they are given, but they are
 /// not the server's. `itl_ms` is `null` where the server did not say how many tokens its chunks carry;
 /// `chunk_gap_ms` is always there.
+///
+/// `server` of a point says where its time went by the server's own counters (`queue_ms`, `prefill_ms`,
+/// `rest_ms`, `decode_ms`, `server_ttft_ms`: means) and how full it was; `gpu` what the used GPUs spent
+/// together, `gpus` each of them over the window; `server_start`, `server_sampling` and `gpu_sampling`
+/// are those of its file. `environment` has the same rows as the other forms, as text by name; `settings` a
+/// list of records for each different server, with the places of the `groups` that ran on it.
 ///
 /// `instrument`: `stamps`, `stamps_remark`, `self_tests`, and of each of its `points` what the client
 /// was late by (`read_delay_ms`, `wake_up_ms`), the shares of its busiest thread, and counts of what
@@ -45,6 +55,7 @@ pub fn json(input: &ReportInput<'_>) -> Value {
             ("plateau_per_s"),
             ("slo_capacity_per_s"),
             ("knee_per_s"),
+            ("limit"),
         ]
         .into_iter()
         .map(|key| (key.to_owned(), Value::Null))
@@ -53,7 +64,7 @@ pub fn json(input: &ReportInput<'_>) -> Value {
     let points: Vec<_> = ladders
         .iter()
         .enumerate()
-        .flat_map(|(place, ladder)| ladder.rungs.iter().map(move |rung| point(place, rung)))
+        .flat_map(|(place, ladder)| ladder.rungs.iter().map(move |rung| point(place, rung, input)))
         .collect();
     let findings: Vec<_> = input.judgement.findings.iter().map(finding).collect();
     object.insert("verdict".to_owned(), json!(input.judgement.verdict.to_string()));
@@ -62,6 +73,10 @@ pub fn json(input: &ReportInput<'_>) -> Value {
     object.insert("findings".to_owned(), Value::Array(findings));
     let instrument = instrument::instrument(&Instrument::of(input, &ladders));
     object.insert("instrument".to_owned(), instrument);
+    let settings = Settings::of(input, &ladders);
+    let environment = Environment::of(input, &settings);
+    object.insert("environment".to_owned(), circumstances::environment(&environment));
+    object.insert("settings".to_owned(), circumstances::settings(&settings));
     object.insert("results".to_owned(), json!(input.results.display().to_string()));
     Value::Object(object)
 }
@@ -75,11 +90,13 @@ fn group(ladder: &Ladder<'_>) -> Value {
         "plateau_per_s": optional_estimate(saturation.plateau_per_s),
         "slo_capacity_per_s": optional(saturation.slo_capacity_per_s),
         "knee_per_s": optional(saturation.knee_per_s),
+        "limit": ladder.group.limit.as_ref().map(circumstances::limit),
     })
 }
 
-fn point(group: usize, rung: &Rung<'_>) -> Value {
+fn point(group: usize, rung: &Rung<'_>, input: &ReportInput<'_>) -> Value {
     let point: &PointSummary = rung.point;
+    let file = input.file(&point.id);
     let concurrency = match point.load {
         OfferedLoad::Open { .. } => None,
         OfferedLoad::Closed { concurrency } => Some(concurrency),
@@ -119,6 +136,12 @@ fn point(group: usize, rung: &Rung<'_>) -> Value {
         "chunk_gap_ms": latency(&point.chunk_gap),
         "e2e_ms": latency(&point.e2e),
         "schedule_lag_ms": latency(&point.schedule_lag),
+        "server": point.server.as_ref().map(circumstances::server),
+        "gpu": point.gpu.as_ref().map(circumstances::gpu),
+        "gpus": file.map(|file| circumstances::as_recorded(&file.gpus)),
+        "server_start": file.map(|file| circumstances::as_recorded(&file.server_start)),
+        "server_sampling": file.map(|file| circumstances::as_recorded(&file.server_sampling)),
+        "gpu_sampling": file.map(|file| circumstances::as_recorded(&file.gpu_sampling)),
     })
 }
 

@@ -171,6 +171,12 @@ impl<'a> Ladder<'a> {
         self.rungs.iter().filter(move |rung| rung.state == state)
     }
 
+    /// What a point is called: `20 req/s`, with its group where there are several.
+    pub(crate) fn name_of(&self, rung: &Rung<'_>, several: bool) -> String {
+        let name = format!("{} {}", rung.label, self.axis.unit());
+        if several && !self.label.is_empty() { format!("{name} ({})", self.label) } else { name }
+    }
+
     /// Whether any point has this state.
     pub(crate) fn has(&self, state: State) -> bool {
         self.of_state(state).next().is_some()

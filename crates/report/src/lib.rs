@@ -6,6 +6,11 @@
 //! are the files of the folder, and [`write_all`] puts those into it. [`ReportError`] says what
 //! failed.
 //!
+//! Every form begins with the environment: what was measured on what, in the rows that a benchmark's
+//! reader looks for, and how the declared settings fared against those that the server says are in
+//! effect. Where the server and the GPUs were watched, each point says where its time went, what it
+//! cost in energy, and each group what limits its server.
+//!
 //! Every form ends with the instrument: what the client's own error was on this machine (its
 //! self-tests), where its stamps came from, how late its threads woke and read, and what it lost. Of
 //! several points the largest figure is given.
@@ -48,10 +53,13 @@
 
 mod axis;
 mod clean;
+mod environment;
 mod error;
 mod figures;
 mod findings;
 mod folder;
+mod gpus;
+mod grid;
 mod html;
 mod input;
 mod instrument;
@@ -61,6 +69,8 @@ mod ladder;
 mod markdown;
 mod numbers;
 mod resent;
+mod server_time;
+mod settings;
 mod table;
 mod terminal;
 mod wording;

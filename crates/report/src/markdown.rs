@@ -3,16 +3,24 @@
 use std::fmt::Write as _;
 
 use crate::clean::{clean_lines, fenced, markdown as escape};
+use crate::environment::Environment;
 use crate::figures::file_names;
 use crate::findings::{Entry, entries, tally};
+use crate::gpus::{self, Gpus};
+use crate::grid::Grid;
 use crate::input::ReportInput;
-use crate::instrument::{Grid, Instrument};
+use crate::instrument::Instrument;
 use crate::ladder::{Ladder, ladders};
 use crate::resent::resent;
+use crate::server_time;
+use crate::settings::Settings;
 use crate::table::{Form, Table};
 use crate::wording::{
-    HOW_TO_READ, environment, facts, headline, left_out, verdict_meaning, verdict_word,
+    facts, headline, how_to_read, left_out, run_rows, verdict_meaning, verdict_word,
 };
+
+/// Settings that the server filled in that are listed for one group; `report.html` has the rest.
+const DEFAULTS: usize = 12;
 
 /// The report as GitHub-flavoured Markdown, figures by relative links to `figs/`.
 #[must_use]
@@ -32,20 +40,78 @@ pub fn markdown(input: &ReportInput<'_>) -> String {
         verdict_word(input.judgement.verdict),
         verdict_meaning(input.judgement, &entries)
     );
+    let settings = Settings::of(input, &ladders);
+    text.push_str("## Environment\n\n");
+    text.push_str(&pairs(&Environment::of(input, &settings).rows));
+    text.push('\n');
     if ladders.is_empty() {
         text.push_str("No point was measured.\n\n");
     }
-    let files = file_names(ladders.len());
+    let files = file_names(&ladders);
     for (ladder, files) in ladders.iter().zip(&files) {
         text.push_str(&section(ladder, files, input));
     }
+    text.push_str(&settings_section(&settings));
+    let gpus = Gpus::of(input, &ladders);
+    text.push_str(&gpus_section(gpus.as_ref()));
     text.push_str(&findings(&entries));
     text.push_str(&instrument(&Instrument::of(input, &ladders)));
     text.push_str("## How to read it\n\n");
-    for (word, meaning) in HOW_TO_READ {
+    for (word, meaning) in how_to_read(&ladders, gpus.is_some()) {
         let _ = writeln!(text, "- **{word}**: {meaning}");
     }
-    text.push_str(&conditions(input));
+    text.push_str(&run_section(input, gpus.is_some()));
+    text
+}
+
+/// A table of names and values.
+fn pairs(rows: &[(&'static str, String)]) -> String {
+    let mut text = "| | |\n|---|---|\n".to_owned();
+    for (name, value) in rows {
+        let _ = writeln!(text, "| {name} | {} |", escape(value));
+    }
+    text
+}
+
+/// The server's settings, declared and in effect; empty where nothing is known of them.
+fn settings_section(settings: &Settings) -> String {
+    let parts = settings.parts();
+    if parts.is_empty() {
+        return String::new();
+    }
+    let mut text = "## Server settings\n\n".to_owned();
+    if let Some(sentence) = settings.sentence() {
+        let _ = writeln!(text, "{}.\n", escape(&sentence));
+    }
+    for part in parts {
+        if !part.title.is_empty() {
+            let _ = writeln!(text, "### {}\n", escape(&part.title));
+        }
+        if let Some(declared) = &part.declared {
+            text.push_str(&grid(declared));
+        }
+        let Some(mut defaults) = part.defaults else { continue };
+        let all = defaults.rows.len();
+        let _ = writeln!(text, "Not declared, filled in by the server ({all}):\n");
+        defaults.rows.truncate(DEFAULTS);
+        text.push_str(&grid(&defaults));
+        if all > DEFAULTS {
+            let _ = writeln!(text, "… and {} more in report.html.\n", all - DEFAULTS);
+        }
+    }
+    text
+}
+
+/// What the GPUs did; empty where none was sampled.
+fn gpus_section(gpus: Option<&Gpus<'_>>) -> String {
+    let Some(gpus) = gpus else { return String::new() };
+    let mut text = "## GPUs\n\n".to_owned();
+    for table in [gpus.energy_table(), gpus.device_table()].into_iter().flatten() {
+        text.push_str(&grid(&table));
+    }
+    for note in gpus.notes() {
+        let _ = writeln!(text, "{}\n", escape(&note));
+    }
     text
 }
 
@@ -67,6 +133,11 @@ fn section(ladder: &Ladder<'_>, files: &[String], input: &ReportInput<'_>) -> St
         return text;
     }
     text.push_str(&points(ladder));
+    if let Some(table) = server_time::table(ladder) {
+        text.push_str("### Where the time goes\n\n");
+        text.push_str(&grid(&table));
+        let _ = writeln!(text, "<sub>{}</sub>  \n", escape(server_time::NOTE));
+    }
     for file in files {
         let name = file.trim_end_matches(".svg").replace('-', " ");
         let _ = writeln!(text, "![{name}](figs/{file})\n");
@@ -135,24 +206,28 @@ fn instrument(instrument: &Instrument<'_>) -> String {
     text
 }
 
-/// A table whose first column is words and whose others are numbers.
+/// A table, what is wrong in it in bold.
 fn grid(grid: &Grid) -> String {
     let row = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
-    let mut text = row(grid.head.iter().map(|head| head.join(" ").trim().to_owned()).collect());
-    let align = |place| if place == 0 { "---" } else { "---:" };
-    text.push_str(&row((0..grid.head.len()).map(|place| align(place).to_owned()).collect()));
-    for cells in &grid.rows {
-        text.push_str(&row(cells.iter().map(|cell| escape(cell)).collect()));
+    let heads = grid.columns.iter().map(|column| column.head.join(" ").trim().to_owned());
+    let mut text = row(heads.collect());
+    let aligned = grid.columns.iter().map(|column| if column.words { "---" } else { "---:" });
+    text.push_str(&row(aligned.map(str::to_owned).collect()));
+    for line in &grid.rows {
+        let bold = if line.class == "different" { "**" } else { "" };
+        let cell = |cell: &String| format!("{bold}{}{bold}", escape(cell));
+        text.push_str(&row(line.cells.iter().map(cell).collect()));
     }
     text.push('\n');
     text
 }
 
-/// Environment, what was left out, remarks, and the matrix.
-fn conditions(input: &ReportInput<'_>) -> String {
-    let mut text = "\n## Environment\n\n| | |\n|---|---|\n".to_owned();
-    for (name, value) in environment(input.manifest) {
-        let _ = writeln!(text, "| {name} | {} |", escape(&value));
+/// How the run went, what was left out, remarks, and the matrix.
+fn run_section(input: &ReportInput<'_>, gpus: bool) -> String {
+    let mut text = "\n## The run\n\n".to_owned();
+    text.push_str(&pairs(&run_rows(input.manifest)));
+    if let Some(why) = gpus::why_none(input).filter(|_| !gpus) {
+        let _ = writeln!(text, "\n{}", escape(&why));
     }
     for (title, lines) in [
         ("Points left out", input.manifest.left_out.iter().map(left_out).collect::<Vec<_>>()),

@@ -24,7 +24,9 @@ pub(crate) struct Table {
 }
 
 /// What stands in an unstable point's place of a latency that grows with the run.
-const GROWS: &str = "grows";
+pub(crate) const GROWS: &str = "grows";
+/// What stands in its place of a time that need not grow, but is no more the server's own.
+pub(crate) const NOT_ITS_OWN: &str = "†";
 
 /// One column: head, when it is given up, and its cell.
 struct Column {
@@ -119,7 +121,7 @@ fn pace(
     of: fn(&PointSummary) -> &LatencySummary,
     number: fn(&LatencySummary) -> String,
 ) -> String {
-    if !rung.point.stability.stable { "†".to_owned() } else { number(of(rung.point)) }
+    if !rung.point.stability.stable { NOT_ITS_OWN.to_owned() } else { number(of(rung.point)) }
 }
 
 impl Table {

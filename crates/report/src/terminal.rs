@@ -6,12 +6,15 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Row, Table
 use plimsoll_records::{Severity, Verdict};
 
 use crate::clean::clean;
+use crate::environment::Environment;
 use crate::findings::{Entry, entries, tally};
 use crate::input::ReportInput;
 use crate::instrument::Instrument;
 use crate::ladder::{Ladder, State, ladders};
 use crate::numbers::count;
 use crate::resent::resent;
+use crate::server_time;
+use crate::settings::Settings;
 use crate::table::{Form, Table};
 use crate::wording::{facts, verdict_meaning, verdict_word};
 
@@ -22,8 +25,9 @@ const MESSAGES: usize = 3;
 /// One line under the head, none between rows.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─'));
 
-/// The report as text for a terminal: a table of the points, the verdict, what the ladder says,
-/// the findings with their remedies, the client's own error, and the path of the HTML report.
+/// The report as text for a terminal: what was measured on what, a table of the points, the verdict,
+/// what the ladder says, the findings with their remedies, the client's own error, and the path of the
+/// HTML report.
 ///
 /// `width` is the terminal's, in characters; lines stay within it (and within 100), down to 40, by
 /// leaving out columns and breaking sentences. `colour` asks for ANSI colours; the caller decides
@@ -40,6 +44,11 @@ pub fn terminal(input: &ReportInput<'_>, width: usize, colour: bool) -> String {
     text.push_str(&paper.paragraph("", &paper.style(BOLD, &title)));
     let run = format!("{}, seed {}", count(points, "point"), input.manifest.seed);
     text.push_str(&paper.paragraph("", &paper.style(DIM, &run)));
+    let settings = Settings::of(input, &ladders);
+    for (name, words) in Environment::of(input, &settings).short {
+        let style = if name == "settings" && settings.is_wrong() { RED } else { DIM };
+        text.push_str(&paper.paragraph(&format!("  {name:<10}"), &paper.style(style, &words)));
+    }
     let mut footnotes = Vec::new();
     for ladder in &ladders {
         text.push('\n');
@@ -150,7 +159,8 @@ impl Paper {
         let mut text = String::new();
         // The numbers of an invalid measurement do not stand out.
         let style = if input.judgement.verdict == Verdict::Invalid { DIM } else { BOLD };
-        for fact in facts(ladder, input.manifest) {
+        let facts = facts(ladder, input.manifest).into_iter().chain(server_time::fact(ladder));
+        for fact in facts {
             let mut said = self.style(style, &fact.value);
             if !fact.interval.is_empty() {
                 let _ = write!(said, " ({})", fact.interval);

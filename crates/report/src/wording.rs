@@ -1,10 +1,12 @@
-//! The sentences that every form of the report shares: verdict, headline and facts of a ladder.
+//! The sentences that every form of the report shares: verdict, headline and facts of a ladder, and how
+//! to read them.
 
-use plimsoll_analysis::{Judgement, LatencySummary, PointSummary};
+use plimsoll_analysis::{Judgement, LatencySummary, LimitedBy, PointSummary};
 use plimsoll_records::{LeftOut, Machine, Manifest, RunStatus, Severity, StampSource, Verdict};
 
 use crate::clean::clean;
 use crate::findings::Entry;
+use crate::gpus;
 use crate::ladder::{Axis, Ladder, Rung, State};
 use crate::numbers::{UNKNOWN, count, estimate, latency, plain, three_digits};
 
@@ -93,7 +95,8 @@ pub(crate) fn headline(ladder: &Ladder<'_>, verdict: Verdict) -> String {
 
 const CAPACITY: &str = "capacity";
 
-/// Capacity, plateau, knee and SLO capacity of a ladder.
+/// Capacity, plateau, knee and SLO capacity of a ladder; what limits its server and what its tokens
+/// cost in energy, where that is known.
 pub(crate) fn facts(ladder: &Ladder<'_>, manifest: &Manifest) -> Vec<Fact> {
     let mut facts =
         vec![capacity(ladder), plateau(ladder), knee(ladder), slo_capacity(ladder, manifest)];
@@ -101,7 +104,31 @@ pub(crate) fn facts(ladder: &Ladder<'_>, manifest: &Manifest) -> Vec<Fact> {
         // Of a closed loop nothing of this is expected, so what is missing is no news.
         facts.retain(|fact| fact.name == CAPACITY || fact.value != UNKNOWN);
     }
+    facts.extend(limit(ladder));
+    facts.extend(gpus::fact(ladder));
     facts
+}
+
+/// What limits the server; `None` where the server does not say enough.
+fn limit(ladder: &Ladder<'_>) -> Option<Fact> {
+    let limit = ladder.group.limit.as_ref()?;
+    let by = match limit.by {
+        LimitedBy::Slots => "slots",
+        LimitedBy::KvCache => "KV cache",
+        LimitedBy::TokenBudget => "token budget",
+        LimitedBy::Compute => "compute",
+        LimitedBy::FrontEnd => "front end",
+        LimitedBy::Client => "the client",
+        LimitedBy::NotReached => "not reached",
+        LimitedBy::Unknown => UNKNOWN,
+        other => other.as_str(),
+    };
+    // The sentence may begin with the answer: then it is not said twice.
+    let (answer, evidence) = match limit.sentence.split_once(": ") {
+        Some((answer, evidence)) if limit.by != LimitedBy::Unknown => (answer, evidence),
+        _ => (by, limit.sentence.as_str()),
+    };
+    Some(Fact::new("limited by", clean(answer), String::new(), clean(evidence)))
 }
 
 fn capacity(ladder: &Ladder<'_>) -> Fact {
@@ -255,64 +282,24 @@ pub(crate) fn in_flight_sentence(ladder: &Ladder<'_>) -> &'static str {
     }
 }
 
-/// Name and value of everything that the run ran on and with; values cleaned, not escaped.
-pub(crate) fn environment(manifest: &Manifest) -> Vec<(&'static str, String)> {
-    let target = &manifest.target;
-    let machine = &manifest.machine;
+/// How the run went, and what it was made with: name and value, cleaned but not escaped. What was
+/// measured on what is in the environment.
+pub(crate) fn run_rows(manifest: &Manifest) -> Vec<(&'static str, String)> {
     let known = |text: &str| {
         let text = clean(text);
         if text.is_empty() { UNKNOWN.to_owned() } else { text }
     };
-    let optional = |text: Option<&str>| text.map_or_else(|| UNKNOWN.to_owned(), known);
-    let commit = manifest.tool.commit.as_deref().map(|commit| format!(" ({})", clean(commit)));
     let mut rows = vec![
-        ("Model", known(&target.model)),
-        ("Server", optional(target.server.as_deref())),
-        ("Server version", optional(target.version.as_deref())),
-        ("Server obtained by", known(&target.launch)),
-        ("URL", known(&target.url)),
-        (
-            "Longest context",
-            target
-                .max_model_len
-                .map_or_else(|| UNKNOWN.to_owned(), |n| format!("{} tokens", plain(n as f64))),
-        ),
-        (
-            "CPU of the client",
-            format!("{}, {}", known(&machine.cpu), count(machine.cores as usize, "core")),
-        ),
-        (
-            "Memory of the client",
-            format!("{} GiB", plain(machine.memory_bytes as f64 / f64::from(1 << 30))),
-        ),
-        ("Operating system", format!("{}, kernel {}", known(&machine.os), known(&machine.kernel))),
-        ("Limits of the client", limits(machine)),
         ("Started", known(&manifest.started)),
         ("Run", run_status(manifest.status).to_owned()),
         ("Seed", manifest.seed.to_string()),
         ("Stamps of responses", stamps(manifest.stamps).to_owned()),
-        (
-            "Tool",
-            format!(
-                "{} {}{}",
-                known(&manifest.tool.name),
-                known(&manifest.tool.version),
-                commit.unwrap_or_default()
-            ),
-        ),
+        ("Limits of the client", limits(&manifest.machine)),
         ("Format of the results", manifest.format.to_string()),
     ];
     if !manifest.overrides.is_empty() {
         let overrides: Vec<_> = manifest.overrides.iter().map(|o| clean(o)).collect();
         rows.push(("Overrides", overrides.join("; ")));
-    }
-    if !target.settings_declared.is_empty() {
-        let settings: Vec<_> = target
-            .settings_declared
-            .iter()
-            .map(|(name, value)| clean(&format!("{name}={value}")))
-            .collect();
-        rows.push(("Settings declared", settings.join(", ")));
     }
     rows
 }
@@ -351,8 +338,30 @@ fn limits(machine: &Machine) -> String {
     if known.is_empty() { UNKNOWN.to_owned() } else { known.join(", ") }
 }
 
-/// How the page is to be read; the same lines in Markdown and HTML.
-pub(crate) const HOW_TO_READ: [(&str, &str); 7] = [
+/// How the page is to be read, as far as it has something to read; the same lines in Markdown and
+/// HTML.
+pub(crate) fn how_to_read(ladders: &[Ladder<'_>], gpus: bool) -> Vec<(&'static str, &'static str)> {
+    let mut words = HOW_TO_READ.to_vec();
+    if ladders.iter().any(|ladder| ladder.group.limit.is_some()) {
+        words.push(LIMITED_BY);
+    }
+    if gpus {
+        words.push(ENERGY);
+    }
+    words
+}
+
+const LIMITED_BY: (&str, &str) = (
+    "Limited by",
+    "what kept the server from completing more, as far as its own counters tell. Slots: as many requests ran as may (max-num-seqs) while others waited. KV cache: no memory for more. Token budget: the steps were as large as they may be (max-num-batched-tokens). Compute: the steps themselves took the time. Front end: the way to the engine. The client: it could not offer more.",
+);
+
+const ENERGY: (&str, &str) = (
+    "Energy",
+    "what the used GPUs drew over the measure window by their own counters, over the tokens delivered and the requests completed in it. The rest of the machine is not in it.",
+);
+
+const HOW_TO_READ: [(&str, &str); 7] = [
     (
         "Stable",
         "completions keep up with arrivals. Where they do not, the queue grows for as long as the load lasts, and latencies tell the length of the run, not the speed of the server: they are not shown as its own.",

@@ -16,6 +16,10 @@ use crate::model::{ModelInfo, NoList, parse_models};
 use crate::printable::printable;
 use crate::{ApiKey, ServerError};
 
+/// Where servers have their metrics, the usual path first. TensorRT-LLM answers to the first with JSON
+/// that every reading takes away from the next one, so it must not be asked twice for nothing.
+pub(crate) const METRICS_PATHS: [&str; 2] = ["/metrics", "/prometheus/metrics"];
+
 /// Asks a running server what it is, what it serves and what it counts. Copies are cheap.
 ///
 /// Every call opens a connection of its own and is bounded as a whole by the client's timeout.
@@ -149,23 +153,32 @@ impl ControlClient {
 
     /// The server's counters at this moment; `None` when it offers none. The caller stamps it.
     ///
+    /// Asks for `/metrics`, and where that is no Prometheus text for `/prometheus/metrics`, the path
+    /// of TensorRT-LLM.
+    ///
     /// # Errors
     /// [`ServerError::Unreachable`] when no answer came, [`ServerError::Status`] when it was an
     /// error other than a missing route.
     pub async fn metrics(&self) -> Result<Option<MetricsSample>, ServerError> {
-        let Some(answer) = self.offered(self.http.get("/metrics").await?)? else {
-            return Ok(None);
-        };
-        let page = Exposition::parse(&answer.body);
-        if page.skipped_lines > 0 {
-            tracing::debug!(
-                url = answer.url,
-                lines = page.skipped_lines,
-                "lines of the metrics could not be read"
-            );
+        for path in METRICS_PATHS {
+            let Some(body) = self.page(path).await? else { continue };
+            let page = Exposition::parse(&body);
+            // Not one sample: a web page that answers to every path, or JSON.
+            if page.samples.is_empty() {
+                continue;
+            }
+            if page.skipped_lines > 0 {
+                let lines = page.skipped_lines;
+                tracing::debug!(path, lines, "lines of the metrics could not be read");
+            }
+            return Ok(Some(MetricsSample::from(&page)));
         }
-        // Not one sample: a web page that answers to every path.
-        Ok((!page.samples.is_empty()).then(|| MetricsSample::from(&page)))
+        Ok(None)
+    }
+
+    /// The page at `path`, whatever it holds; `None` when there is no such route.
+    pub(crate) async fn page(&self, path: &str) -> Result<Option<Bytes>, ServerError> {
+        Ok(self.offered(self.http.get(path).await?)?.map(|answer| answer.body))
     }
 
     /// Whether the server works for nobody right now; `None` when it does not say.

@@ -30,17 +30,9 @@ impl Exposition {
     #[must_use]
     pub fn parse(page: &[u8]) -> Self {
         let mut exposition = Self::default();
-        for line in page.split(|&byte| byte == b'\n') {
-            let Ok(line) = std::str::from_utf8(line) else {
-                exposition.skipped_lines += 1;
-                continue;
-            };
-            let line = line.trim_matches(is_blank);
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            match parse_line(line) {
-                Some(sample) => exposition.samples.push(sample),
+        for line in lines(page) {
+            match line.and_then(parse_line) {
+                Some(line) => exposition.samples.push(line.sample),
                 None => exposition.skipped_lines += 1,
             }
         }
@@ -62,8 +54,25 @@ fn skip_blanks(text: &str) -> &str {
     text.trim_start_matches(is_blank)
 }
 
+/// The lines of `page` that are neither blank nor comments, without white space at either end; `None`
+/// for one that is no text.
+pub(crate) fn lines(page: &[u8]) -> impl Iterator<Item = Option<&str>> {
+    page.split(|&byte| byte == b'\n').filter_map(|line| {
+        let Ok(line) = std::str::from_utf8(line) else { return Some(None) };
+        let line = line.trim_matches(is_blank);
+        (!line.is_empty() && !line.starts_with('#')).then_some(Some(line))
+    })
+}
+
+/// A line that is a sample.
+pub(crate) struct Line<'a> {
+    /// Everything in front of the value, as it was written, without white space at the end.
+    pub(crate) series: &'a str,
+    pub(crate) sample: Sample,
+}
+
 /// `name [{labels}] value [timestamp] [# exemplar]`, without white space at either end.
-fn parse_line(line: &str) -> Option<Sample> {
+pub(crate) fn parse_line(line: &str) -> Option<Line<'_>> {
     let (name, after_name) = split_name(line, true);
     let mut name = (!name.is_empty()).then(|| name.to_owned());
     let mut labels = Vec::new();
@@ -72,9 +81,23 @@ fn parse_line(line: &str) -> Option<Sample> {
         None if after_name.starts_with(is_blank) => after_name,
         None => return None,
     };
-    let (value, rest) = split_token(skip_blanks(rest));
+    let series = line[..line.len() - rest.len()].trim_end_matches(is_blank);
+    let value = parse_value(rest)?;
+    Some(Line { series, sample: Sample { name: name?, labels, value } })
+}
+
+/// The value in `line` if `series` is what stands in front of it, as [`Line::series`] has it.
+///
+/// `None` proves nothing: the line may still be that series, written in another way.
+pub(crate) fn value_of(line: &str, series: &str) -> Option<f64> {
+    parse_value(line.strip_prefix(series).filter(|rest| rest.starts_with(is_blank))?)
+}
+
+/// The value at the start of `text`, if nothing follows it but a timestamp, an exemplar, or both in
+/// this order.
+fn parse_value(text: &str) -> Option<f64> {
+    let (value, rest) = split_token(skip_blanks(text));
     let value = value.parse().ok()?;
-    // What follows must be a timestamp, an exemplar, or both in this order.
     let rest = skip_blanks(rest);
     if !rest.is_empty() && !rest.starts_with('#') {
         let (timestamp, rest) = split_token(rest);
@@ -84,7 +107,7 @@ fn parse_line(line: &str) -> Option<Sample> {
             return None;
         }
     }
-    Some(Sample { name: name?, labels, value })
+    Some(value)
 }
 
 /// The labels up to the closing brace, and what follows it. A quoted string that no `=` follows is

@@ -28,6 +28,8 @@ pub enum ServerKind {
     LlamaCpp,
     /// SGLang.
     SgLang,
+    /// NVIDIA TensorRT-LLM's `trtllm-serve`.
+    TensorRtLlm,
     /// Text Generation Inference.
     Tgi,
     /// Plimsoll's own simulator.
@@ -43,6 +45,7 @@ impl ServerKind {
             Self::Dynamo => "dynamo",
             Self::LlamaCpp => "llama.cpp",
             Self::SgLang => "sglang",
+            Self::TensorRtLlm => "tensorrt-llm",
             Self::Tgi => "tgi",
             Self::Simulator => "plimsoll-sim",
         }

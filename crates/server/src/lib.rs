@@ -1,19 +1,23 @@
-//! The control plane of a target that someone else started: what it is, what it serves, what it counts.
+//! The target: starting it, finding out what it runs with, reading what it counts, stopping it.
 //!
-//! In order of use: [`ControlClient`] is made from a URL, an [`ApiKey`] where one is needed, and a
-//! timeout; [`ControlClient::identify`] gives an [`Identity`], [`choose_model`] picks the
-//! [`ModelInfo`] to measure, [`ControlClient::idle`] says whether anyone else is being served, and
-//! [`ControlClient::metrics`] reads the server's own counters as a [`MetricsSample`], of which two
-//! make a [`MetricsDelta`]. [`Exposition`] is the parser underneath, for Prometheus text from
-//! anywhere. Whatever goes wrong is a [`ServerError`] that names the URL and the remedy.
+//! In order of use: an [`Owned`] server is [`Attached`] to, or started as a [`Process`] (a
+//! [`command_line`] with settings as [`Flags`]) or a [`Compose`] service, and [`wait_ready`] waits
+//! until it has streamed a token. A [`ControlClient`] is made from its URL, an [`ApiKey`] where one is
+//! needed, and a timeout; [`ControlClient::identify`] gives an [`Identity`], [`choose_model`] picks
+//! the [`ModelInfo`] to measure. [`collect_settings`] asks everything for the settings
+//! [`InEffect`], and [`compare_settings`] holds them against the declared ones; [`LogFacts`] reads a
+//! log alone. A [`MetricsSampler`] reads the metrics page at a period, on a thread of its own, as
+//! [`MetricsSample`]s; [`ServerSamples::window`] makes of them what a window saw. [`Exposition`] is the
+//! parser underneath, for Prometheus text from anywhere. Whatever goes wrong is a [`LaunchError`] or a
+//! [`ServerError`] that names what was asked and the remedy.
 //!
-//! Units: lengths are tokens, shares are 0 to 1, counters are the server's own running totals. There
-//! is no clock in here: a sample is stamped by whoever asked for it. Calls need a tokio runtime with
-//! time and I/O enabled, and each is bounded by the client's timeout as a whole.
+//! Units: lengths are tokens, shares are 0 to 1, counters are the server's own running totals, stamps
+//! are those of the run's clock. Calls need a tokio runtime with time and I/O enabled, and each is
+//! bounded by the client's timeout as a whole.
 //!
 //! What this crate refuses to do: send load or stamp tokens (nothing it does is on the measured
-//! path, and it shares no connection with it), guess a model name, follow a redirect, retry, or let
-//! an API key appear in an error, a log or a `Debug` text.
+//! path, and it shares no connection with it), guess a model name, follow a redirect, retry, leave a
+//! process of a started server behind, or let an API key appear in an error, a log or a `Debug` text.
 //!
 //! ```
 //! use std::time::Duration;
@@ -40,14 +44,27 @@ mod exposition;
 mod http;
 mod identity;
 mod key;
+mod launch;
 mod metrics;
 mod model;
 mod printable;
+mod sampler;
+mod settings;
 
 pub use control::{ControlClient, Health, Response, TokenizeInput};
 pub use error::{ServerError, UnreachableCause};
 pub use exposition::{Exposition, Sample};
 pub use identity::{Identity, ServerKind};
 pub use key::ApiKey;
+pub use launch::{
+    Attached, Cause, CauseKind, CommandError, CommandValues, Compose, ComposeSpec, Exit, FlagError,
+    Flags, LaunchError, Owned, Process, ProcessSpec, Ready, Stopped, command_line, free_port,
+    likely_cause, wait_ready,
+};
 pub use metrics::{MetricsDelta, MetricsSample};
 pub use model::{ModelInfo, choose_model};
+pub use sampler::{MetricsSampler, Scrape, ServerSamples};
+pub use settings::{
+    EngineLog, EngineRow, InEffect, LogFacts, LogTime, Pages, Setting, SettingSource,
+    collect_settings, compare_settings, well_known,
+};

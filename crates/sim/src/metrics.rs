@@ -1,9 +1,12 @@
 //! What one replica counts, and its Prometheus text under vLLM's names.
 
+mod histogram;
+
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::{Engine, Limits, Step};
+use histogram::{Histogram, token_bounds};
 
 /// Bucket bounds of vLLM's histograms, in the unit of each.
 const FIRST_TOKEN: &[f64] = &[
@@ -20,35 +23,6 @@ const WHOLE: &[f64] = &[
 ];
 const ITERATION: &[f64] =
     &[1.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0, 8192.0, 16384.0];
-
-/// A cumulative histogram.
-#[derive(Clone, Debug)]
-struct Histogram {
-    bounds: Vec<f64>,
-    /// One count a bound, and one for what lies above them all.
-    counts: Vec<u64>,
-    sum: f64,
-}
-
-impl Histogram {
-    fn new(bounds: &[f64]) -> Self {
-        Self { bounds: bounds.to_vec(), counts: vec![0; bounds.len() + 1], sum: 0.0 }
-    }
-
-    fn observe(&mut self, value: f64) {
-        let bucket = self.bounds.partition_point(|bound| *bound < value);
-        self.counts[bucket] += 1;
-        self.sum += value;
-    }
-}
-
-/// vLLM's bounds for token counts: 1, 2, 5, 10, ... up to the model's length.
-fn token_bounds(max_model_len: u32) -> Vec<f64> {
-    (0..10)
-        .flat_map(|power| [1.0, 2.0, 5.0].map(|mantissa| mantissa * 10_f64.powi(power)))
-        .take_while(|bound| *bound <= f64::from(max_model_len))
-        .collect()
-}
 
 /// Everything one replica counts.
 #[derive(Clone, Debug)]
@@ -68,6 +42,9 @@ pub(crate) struct ReplicaStats {
     per_output_token: Histogram,
     whole: Histogram,
     queue: Histogram,
+    inference: Histogram,
+    prefill: Histogram,
+    decode: Histogram,
     prompt_lengths: Histogram,
     generation_lengths: Histogram,
     iteration_tokens: Histogram,
@@ -95,6 +72,9 @@ impl ReplicaStats {
             per_output_token: Histogram::new(PER_TOKEN),
             whole: Histogram::new(WHOLE),
             queue: Histogram::new(WHOLE),
+            inference: Histogram::new(WHOLE),
+            prefill: Histogram::new(WHOLE),
+            decode: Histogram::new(WHOLE),
             prompt_lengths: Histogram::new(&lengths),
             generation_lengths: Histogram::new(&lengths),
             iteration_tokens: Histogram::new(ITERATION),
@@ -113,7 +93,6 @@ impl ReplicaStats {
         self.generation_tokens += step.tokens.len() as u64;
         self.iteration_tokens.observe(f64::from(step.prefill_tokens) + step.tokens.len() as f64);
         for admission in &step.admitted {
-            self.queue.observe(admission.queued.as_secs_f64());
             if prefix_caching {
                 self.prefix_queries += u64::from(admission.prompt_tokens.get());
                 self.prefix_hits += u64::from(admission.cached_tokens.get());
@@ -133,7 +112,13 @@ impl ReplicaStats {
             self.whole.observe((done.last_token - done.arrival).as_secs_f64());
             self.prompt_lengths.observe(f64::from(done.prompt_tokens.get()));
             self.generation_lengths.observe(f64::from(output));
+            // As in vLLM, the phases of a request are counted when it is over, and its scheduling is
+            // the first one, whatever it lost to preemption later.
+            self.queue.observe((done.scheduled - done.arrival).as_secs_f64());
+            self.inference.observe((done.last_token - done.scheduled).as_secs_f64());
+            self.prefill.observe((done.first_token - done.scheduled).as_secs_f64());
             let decode = (done.last_token - done.first_token).as_secs_f64();
+            self.decode.observe(decode);
             self.per_output_token.observe(decode / f64::from(output.saturating_sub(1).max(1)));
         }
     }
@@ -233,6 +218,21 @@ const HISTOGRAMS: &[(&str, &str, Pick)] = &[
         "Histogram of time spent in WAITING phase for request.",
         |s| &s.queue,
     ),
+    (
+        "vllm:request_inference_time_seconds",
+        "Histogram of time spent in RUNNING phase for request.",
+        |s| &s.inference,
+    ),
+    (
+        "vllm:request_prefill_time_seconds",
+        "Histogram of time spent in PREFILL phase for request.",
+        |s| &s.prefill,
+    ),
+    (
+        "vllm:request_decode_time_seconds",
+        "Histogram of time spent in DECODE phase for request.",
+        |s| &s.decode,
+    ),
     ("vllm:request_prompt_tokens", "Number of prefill tokens processed.", |s| &s.prompt_lengths),
     ("vllm:request_generation_tokens", "Number of generation tokens processed.", |s| {
         &s.generation_lengths
@@ -242,10 +242,19 @@ const HISTOGRAMS: &[(&str, &str, Pick)] = &[
     }),
 ];
 
-/// The whole `/metrics` page. `model` must need no escaping, which [`crate::SimServer`] checks.
-pub(crate) fn render(replicas: &[ReplicaStats], model: &str, limits: &Limits) -> String {
+/// The whole `/metrics` page of a server that has run since `started`, counted from 1970. `model` must
+/// need no escaping, which [`crate::SimServer`] checks.
+pub(crate) fn render(
+    replicas: &[ReplicaStats],
+    model: &str,
+    limits: &Limits,
+    started: Duration,
+) -> String {
     let mut page = String::with_capacity(16_384 * replicas.len());
     // Writing to a String cannot fail, so the results are dropped.
+    let name = "process_start_time_seconds";
+    let _ = writeln!(page, "# HELP {name} Start time of the server since unix epoch in seconds.");
+    let _ = writeln!(page, "# TYPE {name} gauge\n{name} {:?}", started.as_secs_f64());
     for (name, kind, help, reading) in READINGS {
         let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} {kind}");
         for (engine, stats) in replicas.iter().enumerate() {
@@ -333,7 +342,12 @@ mod tests {
             }
         }
         stats.state(&engine, 4);
-        let page = render(&[stats.clone(), stats], "tiny", engine.limits());
+        let page = render(
+            &[stats.clone(), stats],
+            "tiny",
+            engine.limits(),
+            Duration::from_millis(1_790_000_000_250),
+        );
         for line in [
             "vllm:prompt_tokens_total{engine=\"1\",model_name=\"tiny\"} 40.0",
             "vllm:generation_tokens_total{engine=\"0\",model_name=\"tiny\"} 3.0",
@@ -346,15 +360,11 @@ mod tests {
             "vllm:request_prompt_tokens_bucket{engine=\"0\",le=\"20.0\",model_name=\"tiny\"} 0.0",
             "vllm:request_prompt_tokens_bucket{engine=\"0\",le=\"50.0\",model_name=\"tiny\"} 1.0",
             "plimsoll_sim:handover_lag_worst_seconds{engine=\"0\",model_name=\"tiny\"} 0.002",
+            "process_start_time_seconds 1790000000.25",
+            "vllm:request_prefill_time_seconds_count{engine=\"0\",model_name=\"tiny\"} 1.0",
         ] {
             assert!(page.lines().any(|found| found == line), "{line} is missing in\n{page}");
         }
         assert!(page.contains("num_gpu_blocks=\"8192\""));
-    }
-
-    #[test]
-    fn token_bounds_end_at_the_model_length() {
-        assert_eq!(token_bounds(4096).last(), Some(&2000.0));
-        assert_eq!(token_bounds(4096).len(), 11);
     }
 }

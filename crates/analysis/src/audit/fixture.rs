@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use plimsoll_records::{
-    ChunkRow, ClockRecord, ConnectionUse, Finding, FindingCode, OfferedLoad, Outcome, Phases,
-    PointEnd, PointFile, RequestRow, ServerCounters, StampSource, StampsRecord, WorkerRecord,
-    WorkloadRecord,
+    ChunkRow, ClockRecord, ConnectionUse, Finding, FindingCode, GpuWindow, OfferedLoad, Outcome,
+    Phases, PointEnd, PointFile, RequestRow, ServerCounters, ServerStart, SettingRecord,
+    SettingState, StampSource, StampsRecord, WorkerRecord, WorkloadRecord,
 };
 use plimsoll_units::RunNanos;
 use rand_chacha::ChaCha8Rng;
@@ -76,6 +76,12 @@ impl Fixture {
             stamps: StampsRecord::default(),
             clock: ClockRecord::default(),
             server: ServerCounters::default(),
+            server_sampling: None,
+            server_start: ServerStart::default(),
+            settings: Vec::new(),
+            settings_allowed: false,
+            gpus: Vec::new(),
+            gpu_sampling: None,
             workload: WorkloadRecord {
                 shared_prefix: Some(0.0),
                 exact_output: true,
@@ -94,6 +100,37 @@ impl Fixture {
     /// Everything that the audit says.
     pub(crate) fn audit(&self) -> Vec<Finding> {
         audit_point(&self.point, &self.rows, &summarise(&self.point, &self.rows, &Slo::default()))
+    }
+}
+
+/// A setting by the server's log, with values that are numbers.
+pub(crate) fn setting(
+    name: &str,
+    declared: Option<u64>,
+    in_effect: Option<u64>,
+    state: SettingState,
+) -> SettingRecord {
+    SettingRecord {
+        name: name.to_owned(),
+        declared: declared.map(Into::into),
+        in_effect: in_effect.map(Into::into),
+        source: Some("log".to_owned()),
+        state,
+    }
+}
+
+/// A GPU over a window of 20 s: busy by half, 300 W, nothing in its way.
+pub(crate) fn gpu(gpu: u32) -> GpuWindow {
+    GpuWindow {
+        gpu,
+        samples: 200,
+        used: Some(true),
+        sm_utilisation_mean_pct: Some(50.0),
+        power_mean_w: Some(300.0),
+        energy_j: Some(6000.0),
+        memory_used_max_bytes: Some(60 << 30),
+        throttled_share: Some(0.0),
+        ..GpuWindow::default()
     }
 }
 

@@ -48,6 +48,11 @@ fn point(rate: f64, through: f64, half: f64, stable: bool) -> PointSummary {
         chunks: crate::ChunkCounts::default(),
         e2e: LatencySummary::default(),
         schedule_lag: LatencySummary::default(),
+        server: None,
+        gpu: None,
+        counters: plimsoll_records::ServerCounters::default(),
+        ceilings: crate::Ceilings::default(),
+        server_start: plimsoll_records::ServerStart::default(),
         timeline: Vec::new(),
     }
 }

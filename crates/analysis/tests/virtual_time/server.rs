@@ -8,7 +8,8 @@ use std::time::Duration;
 use plimsoll_analysis::{OverloadDetector, OverloadVerdict, Progress, WarmUp};
 use plimsoll_records::{
     ChunkRow, ClockRecord, ConnectionUse, OfferedLoad, Outcome, Phases, PointEnd, PointFile,
-    RequestRow, ServerCounters, StampSource, StampsRecord, WorkerRecord, WorkloadRecord,
+    RequestRow, ServerCounters, ServerStart, SettingRecord, SettingState, StampSource,
+    StampsRecord, Tally, WorkerRecord, WorkloadRecord,
 };
 use plimsoll_units::RunNanos;
 use rand_chacha::ChaCha8Rng;
@@ -51,6 +52,8 @@ struct Request {
     at: f64,
     prompt: f64,
     output: usize,
+    /// When it was first worked on.
+    begun: f64,
     tokens: Vec<f64>,
 }
 
@@ -92,12 +95,15 @@ fn arrivals(lengths: Lengths, rate: f64, until: f64, seed: u64) -> Vec<Request> 
         }
         let output = length(&mut rng, lengths.output, lengths.output_cv) as usize;
         let prompt = length(&mut rng, lengths.prompt, lengths.prompt_cv);
-        requests.push(Request { at, prompt, output, tokens: Vec::with_capacity(output) });
+        let tokens = Vec::with_capacity(output);
+        requests.push(Request { at, prompt, output, begun: f64::INFINITY, tokens });
     }
 }
 
-/// Serves every request; `requests` are in order of arrival.
-fn serve(server: Server, requests: &mut [Request], seed: u64) {
+/// Serves every request; `requests` are in order of arrival. Gives the end and the tokens of each
+/// step, where the server has steps.
+fn serve(server: Server, requests: &mut [Request], seed: u64) -> Vec<(f64, f64)> {
+    let mut steps = Vec::new();
     match server {
         Server::Queue { servers, service, exponential } => {
             let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x5eed);
@@ -109,6 +115,7 @@ fn serve(server: Server, requests: &mut [Request], seed: u64) {
                 let start = first.max(request.at);
                 let took = if exponential { law.sample(&mut rng) } else { service };
                 let n = request.output;
+                request.begun = start;
                 request.tokens.extend((1..=n).map(|k| start + took * k as f64 / n as f64));
                 *first = start + took;
             }
@@ -133,6 +140,9 @@ fn serve(server: Server, requests: &mut [Request], seed: u64) {
                 for (index, left) in &mut running {
                     if *left > 0.0 {
                         let part = left.min(room.max(0.0));
+                        if part > 0.0 {
+                            requests[*index].begun = requests[*index].begun.min(now);
+                        }
                         room -= part;
                         prefilled += part;
                         *left -= part;
@@ -143,6 +153,7 @@ fn serve(server: Server, requests: &mut [Request], seed: u64) {
                     emitting.push(*index);
                 }
                 now += base + each * decoding + prefill * prefilled;
+                steps.push((now, decoding + prefilled));
                 for index in emitting {
                     requests[index].tokens.push(now);
                 }
@@ -151,6 +162,7 @@ fn serve(server: Server, requests: &mut [Request], seed: u64) {
             }
         }
     }
+    steps
 }
 
 /// The capacity in requests per second: closed form for queues; for a batch server from a run that
@@ -194,7 +206,7 @@ pub(crate) fn measure(
     // Long enough for the longest warm-up, the window and a drain under arrivals.
     let until = plan.measure * 2.2 + 4.0;
     let mut requests = arrivals(lengths, rate, until, seed);
-    serve(server, &mut requests, seed);
+    let steps = serve(server, &mut requests, seed);
     let arrived: Vec<f64> = requests.iter().map(|r| r.at).collect();
     let mut done: Vec<(f64, f64)> = requests.iter().map(|r| (r.done(), r.at)).collect();
     done.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -275,7 +287,13 @@ pub(crate) fn measure(
         workers: vec![WorkerRecord { worker: 0, cpu_share: Some(0.2), ..WorkerRecord::default() }],
         stamps: StampsRecord::default(),
         clock: ClockRecord::default(),
-        server: ServerCounters::default(),
+        server: counters(&requests, &steps, (start, end)),
+        server_sampling: None,
+        server_start: ServerStart::default(),
+        settings: settings(server),
+        settings_allowed: false,
+        gpus: Vec::new(),
+        gpu_sampling: None,
         workload: WorkloadRecord {
             shared_prefix: Some(0.0),
             exact_output: true,
@@ -284,6 +302,68 @@ pub(crate) fn measure(
         },
     };
     (point, rows)
+}
+
+/// What the server's own metrics say of a window, scraped each second: as vLLM counts, a request's
+/// times when it ends.
+fn counters(
+    requests: &[Request],
+    steps: &[(f64, f64)],
+    (start, end): (f64, f64),
+) -> ServerCounters {
+    let inside = |at: f64| start <= at && at < end;
+    let ended = || requests.iter().filter(|r| inside(r.done()));
+    let tally = |of: fn(&Request) -> f64| {
+        let sum = ended().map(of).sum();
+        Some(Tally { count: ended().count() as f64, sum })
+    };
+    let scrapes: Vec<(f64, f64)> = (0..(end - start).ceil() as u32)
+        .map(|second| start + f64::from(second))
+        .map(|at| {
+            let count =
+                |of: &dyn Fn(&Request) -> bool| requests.iter().filter(|r| of(r)).count() as f64;
+            (count(&|r| r.begun <= at && at < r.done()), count(&|r| r.at <= at && at < r.begun))
+        })
+        .collect();
+    let n = scrapes.len() as f64;
+    let mean = |of: fn(&(f64, f64)) -> f64| Some(scrapes.iter().map(of).sum::<f64>() / n);
+    let first = |r: &&Request| inside(r.tokens[0]);
+    let taken: Vec<f64> =
+        steps.iter().filter(|(at, _)| inside(*at)).map(|(_, tokens)| *tokens).collect();
+    ServerCounters {
+        prompt_tokens: Some(requests.iter().filter(first).map(|r| r.prompt).sum()),
+        running_max: scrapes.iter().map(|(running, _)| *running).max_by(f64::total_cmp),
+        running_mean: mean(|(running, _)| *running),
+        waiting_max: scrapes.iter().map(|(_, waiting)| *waiting).max_by(f64::total_cmp),
+        waiting_mean: mean(|(_, waiting)| *waiting),
+        waiting_share: mean(|(_, waiting)| f64::from(u8::from(*waiting > 0.0))),
+        kv_cache_usage_max: Some(0.2),
+        preemptions: Some(0.0),
+        queue_time_s: tally(|r| r.begun - r.at),
+        prefill_time_s: tally(|r| r.tokens[0] - r.begun),
+        decode_time_s: tally(|r| r.done() - r.tokens[0]),
+        ttft_s: Some(Tally {
+            count: requests.iter().filter(first).count() as f64,
+            sum: requests.iter().filter(first).map(|r| r.tokens[0] - r.at).sum(),
+        }),
+        step_tokens: (!taken.is_empty())
+            .then(|| Tally { count: taken.len() as f64, sum: taken.iter().sum() }),
+        ..ServerCounters::default()
+    }
+}
+
+/// The settings that the server says it has.
+fn settings(server: Server) -> Vec<SettingRecord> {
+    let Server::Batch { slots, budget, .. } = server else { return Vec::new() };
+    [("max-num-seqs", slots as u64), ("max-num-batched-tokens", budget as u64)]
+        .map(|(name, value)| SettingRecord {
+            name: name.to_owned(),
+            declared: Some(value.into()),
+            in_effect: Some(value.into()),
+            source: Some("/server_info".to_owned()),
+            state: SettingState::Equal,
+        })
+        .to_vec()
 }
 
 /// The row that a client without lag sees; whatever comes after `last` is cut off and aborted.

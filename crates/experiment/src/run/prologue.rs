@@ -5,7 +5,6 @@ use plimsoll_client::ClientConfig;
 use plimsoll_records::{SelfTest, SelfTestTime};
 
 use super::{Run, workers};
-use crate::counters::Counters;
 use crate::error::RunError;
 use crate::limits::{Limits, Need};
 use crate::matrix::{Launch, Matrix, SelfTesting};
@@ -114,8 +113,7 @@ impl Run<'_> {
             seed: derive_seed(self.plan.seed, 2 + u64::from(when == SelfTestTime::After)),
             folder: self.folder.path(),
         };
-        let mut counters = Counters::none(&self.runtime);
-        let tested = self_test(&plan, &mut counters, self.interrupt);
+        let tested = self_test(&plan, self.interrupt);
         let less = tester.shape.less.clone();
         match tested {
             Ok(None) => {}

@@ -81,13 +81,27 @@ prop_compose! {
         stable in any::<bool>(),
         [ttft, service_ttft, tpot, itl, chunk_gap, e2e, schedule_lag] in
             prop::array::uniform7(quantiles()),
+        [
+            queue_time_mean_ms, prefill_time_mean_ms, decode_time_mean_ms, ttft_rest_mean_ms,
+            prefix_hit_share, preemptions, running_mean, waiting_mean,
+        ] in prop::array::uniform8(of(-1e9..1e9)),
+        [
+            kv_cache_usage_max, gpu_sm_utilisation_mean_pct, gpu_power_mean_w,
+            energy_j_per_output_token, energy_j_per_request, output_tokens_per_s_per_w,
+            gpu_throttled_share,
+        ] in prop::array::uniform7(of(-1e9..1e9)),
+        gpus in any::<Option<u32>>(),
     ) -> SummaryRow {
         SummaryRow {
             point, group, repetition, rate_per_s, concurrency, achieved_rate_per_s, window_s, due,
             ok, failed, aborted, resent, throughput_per_s, throughput_low_per_s,
-            throughput_high_per_s, output_tokens_per_s, input_tokens_per_s, makespan_throughput_per_s, goodput_per_s,
-            goodput_share, stable, drift_per_s, in_flight_mean, ttft, service_ttft, tpot, itl,
-            chunk_gap, e2e, schedule_lag,
+            throughput_high_per_s, output_tokens_per_s, input_tokens_per_s,
+            makespan_throughput_per_s, goodput_per_s, goodput_share, stable, drift_per_s,
+            in_flight_mean, ttft, service_ttft, tpot, itl, chunk_gap, e2e, schedule_lag,
+            queue_time_mean_ms, prefill_time_mean_ms, decode_time_mean_ms, ttft_rest_mean_ms,
+            prefix_hit_share, preemptions, running_mean, waiting_mean, kv_cache_usage_max, gpus,
+            gpu_sm_utilisation_mean_pct, gpu_power_mean_w, energy_j_per_output_token,
+            energy_j_per_request, output_tokens_per_s_per_w, gpu_throttled_share,
         }
     }
 }
@@ -211,10 +225,23 @@ fn what_format_1_0_called_itl_is_read_as_chunk_gap() {
     let expected = SummaryRow { chunk_gap: gaps, itl: QuantilesMs::default(), ..row };
     assert_eq!(decode_summary(&old).unwrap(), [expected]);
 
-    // A table of 1.1 that lost one of the columns is no table of 1.0.
+    // A table of 1.1 or later that lost one of the columns is no table of 1.0.
     let broken = without(&batch, |name| name == "chunk_gap_p90_ms");
     let error = decode_summary(&broken).unwrap_err().to_string();
     assert_eq!(error, "column `chunk_gap_p90_ms` is missing");
+}
+
+#[test]
+fn a_summary_of_format_1_1_knows_nothing_of_the_circumstances() {
+    let row = SummaryRow { due: 7, ..SummaryRow::default() };
+    let batch = encode_summary(&[SummaryRow { gpus: Some(4), ..row.clone() }]);
+    let schema = batch.schema();
+    let since = schema.index_of("queue_time_mean_ms").unwrap();
+    let keep: Vec<_> = (0..since).collect();
+    assert_eq!(decode_summary(&batch.project(&keep).unwrap()).unwrap(), [row]);
+
+    let error = decode_summary(&without(&batch, |name| name == "gpus")).unwrap_err().to_string();
+    assert_eq!(error, "column `gpus` is missing");
 }
 
 #[test]

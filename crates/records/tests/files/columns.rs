@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use arrow::datatypes::DataType;
-use plimsoll_records::{ErrorRecord, FormatVersion, LagRecord, Outcome, Table};
+use plimsoll_records::{
+    ErrorRecord, FormatVersion, LagRecord, Outcome, SamplingRecord, Table, Tally,
+};
 use serde_json::Value;
 
 use crate::sample;
@@ -13,7 +15,7 @@ fn doc() -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
-/// The rows of the first table under the heading `## title`, cell by cell.
+/// The rows of the first table under the heading `title`, cell by cell.
 fn table(title: &str) -> Vec<Vec<String>> {
     let doc = doc();
     let heading = format!("## {title}\n");
@@ -64,29 +66,45 @@ fn the_version_is_the_current_one() {
     assert!(doc().contains(&format!("Format version: {}\n", FormatVersion::CURRENT)));
 }
 
-/// The keys of a lag and of an error, which have a table of their own.
-fn keys_of_lags() -> [BTreeSet<String>; 2] {
-    [serde_json::to_value(LagRecord::default()), serde_json::to_value(ErrorRecord::default())].map(
-        |value| {
-            let value = value.unwrap();
-            value.as_object().unwrap().keys().cloned().collect()
-        },
-    )
+/// The keys of `value`, an object.
+fn keys_of(value: impl serde::Serialize) -> BTreeSet<String> {
+    let value = serde_json::to_value(value).unwrap();
+    value.as_object().unwrap().keys().cloned().collect()
+}
+
+/// The keys in the first table under the heading `title`.
+fn written(title: &str) -> BTreeSet<String> {
+    table(title).into_iter().map(|cells| cells[0].clone()).collect()
 }
 
 #[test]
-fn lags_and_errors_have_the_keys_of_the_code() {
-    let written: BTreeSet<_> =
-        table("Lags and errors").into_iter().map(|cells| cells[0].clone()).collect();
-    assert_eq!(keys_of_lags(), [written.clone(), written]);
+fn parts_with_a_table_of_their_own_have_the_keys_of_the_code() {
+    assert_eq!(written("Lags and errors"), keys_of(LagRecord::default()));
+    assert_eq!(written("Lags and errors"), keys_of(ErrorRecord::default()));
+    assert_eq!(written("Settings"), keys_of(&sample::point_file().settings[0]));
+    assert_eq!(written("Samplings"), keys_of(SamplingRecord::default()));
+    assert_eq!(written("Tallies"), keys_of(Tally::default()));
 }
 
-/// The keys of `value` as the document writes them: `a.b`, `a[].b`, `a.*` for a lag; `free` ones are
-/// not entered, for their keys are data.
+/// What the document writes as `a.*`, because its keys stand elsewhere: what has a table of its own,
+/// and the servers of `targets`, which are as `target`.
+fn parts() -> Vec<BTreeSet<String>> {
+    vec![
+        keys_of(LagRecord::default()),
+        keys_of(&sample::point_file().settings[0]),
+        keys_of(SamplingRecord::default()),
+        keys_of(Tally::default()),
+    ]
+}
+
+/// The keys of `value` as the document writes them: `a.b`, `a[].b`, `a.*` for one of `parts`; `free`
+/// ones are not entered, for their keys are data.
 fn keys(value: &Value, at: &str, free: &[&str], keys_found: &mut BTreeSet<String>) {
-    let [lag, _] = &keys_of_lags();
     match value {
-        Value::Object(object) if object.keys().cloned().collect::<BTreeSet<_>>() == *lag => {
+        Value::Object(object)
+            if at == "targets[]"
+                || parts().contains(&object.keys().cloned().collect::<BTreeSet<_>>()) =>
+        {
             keys_found.insert(format!("{at}.*"));
         }
         Value::Object(object) if !free.contains(&at) => {
@@ -122,7 +140,6 @@ fn the_json_files_have_the_keys_of_the_code() {
         for value in &values {
             keys(value, "", &free, &mut expected);
         }
-        let written: BTreeSet<_> = table(name).into_iter().map(|cells| cells[0].clone()).collect();
-        assert_eq!(written, expected, "{name}");
+        assert_eq!(written(name), expected, "{name}");
     }
 }

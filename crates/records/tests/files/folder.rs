@@ -16,6 +16,8 @@ fn a_whole_folder_round_trips() {
     let written = sample::write(&point, rows.clone());
     assert_eq!(written, WrittenPoint { requests: 3_001, tokens });
     point.write_point_file(&sample::point_file()).unwrap();
+    point.write_gpu(&sample::gpu_rows()).unwrap();
+    point.write_server(&sample::server_rows()).unwrap();
     folder.write_summary(&sample::summary()).unwrap();
     folder.write_findings(&sample::findings()).unwrap();
 
@@ -25,6 +27,8 @@ fn a_whole_folder_round_trips() {
     assert_eq!(folder.read_findings().unwrap(), sample::findings());
     let point = folder.point("rate-10").unwrap();
     assert_eq!(point.read_point_file().unwrap(), sample::point_file());
+    assert_eq!(point.read_gpu().unwrap(), Some(sample::gpu_rows()));
+    assert_eq!(point.read_server().unwrap(), Some(sample::server_rows()));
     let read = read_point(&point).unwrap();
     assert_eq!(read.rows, rows);
     assert!(read.complete && read.short_of_chunks.is_empty() && read.orphan_chunks == 0);
@@ -34,7 +38,9 @@ fn a_whole_folder_round_trips() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort_unstable();
-    assert_eq!(names, ["point.json", "requests.parquet", "tokens.parquet"]);
+    let files =
+        ["gpu.parquet", "point.json", "requests.parquet", "server.parquet", "tokens.parquet"];
+    assert_eq!(names, files);
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod golden;
 mod killed;
 mod memory;
 mod sample;
+mod samples;
 mod sizes;
 mod traffic;
 mod versions;

@@ -1,16 +1,21 @@
 //! Rows and files to write, the same each time.
 
+mod circumstances;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use plimsoll_records::{
-    ChunkRow, ClockRecord, ConnectionUse, ErrorRecord, Finding, FindingCode, FormatVersion,
-    LagRecord, LeftOut, Machine, Manifest, OfferedLoad, Outcome, Phases, PointDir, PointEnd,
-    PointFile, PointWriter, QuantilesMs, RequestRow, RunStatus, SelfTest, SelfTestTime,
-    ServerCounters, Severity, StampSource, StampsRecord, SummaryRow, TargetRecord, Tool,
-    WorkerRecord, WorkloadRecord, WrittenPoint,
+    CacheState, ChunkRow, ClockRecord, ConnectionUse, ErrorRecord, Finding, FindingCode,
+    FormatVersion, GpuLink, GpuRecord, LagRecord, LeftOut, Machine, Manifest, OfferedLoad, Outcome,
+    Phases, PointDir, PointEnd, PointFile, PointWriter, QuantilesMs, RequestRow, RunStatus,
+    SamplingRecord, SelfTest, SelfTestTime, ServerStart, Severity, StampSource, StampsRecord,
+    SummaryRow, Tool, WorkerRecord, WorkloadRecord, WrittenPoint,
 };
 use plimsoll_units::RunNanos;
+
+use circumstances::{counters, gpu_window, settings, target};
+pub(crate) use circumstances::{gpu_rows, server_rows};
 
 /// A request that went well: one chunk a token, 10 ms apart, `id % 5` of them.
 pub(crate) fn row(id: u64) -> RequestRow {
@@ -116,7 +121,7 @@ fn lag(count: u64) -> LagRecord {
 
 pub(crate) fn manifest() -> Manifest {
     Manifest {
-        format: FormatVersion { major: 1, minor: 1 },
+        format: FormatVersion { major: 1, minor: 2 },
         tool: Tool {
             name: "saturation".to_owned(),
             version: "0.1.0".to_owned(),
@@ -142,16 +147,22 @@ pub(crate) fn manifest() -> Manifest {
             kernel: "6.1".to_owned(),
             open_files: Some(65_536),
             local_ports: Some(28_232),
+            container: Some("docker".to_owned()),
+            gpus: vec![GpuRecord {
+                gpu: 0,
+                name: "NVIDIA H100".to_owned(),
+                uuid: Some("GPU-0".to_owned()),
+                memory_bytes: Some(80 << 30),
+                power_limit_mw: Some(700_000),
+                sm_clock_max_mhz: Some(1_980),
+            }],
+            gpu_driver: Some("570.86".to_owned()),
+            cuda: Some("12.8".to_owned()),
+            gpu_links: vec![GpuLink { a: 0, b: 1, link: "NV18".to_owned() }],
+            gpu_remark: Some("GPU 1 does not tell its power".to_owned()),
         },
-        target: TargetRecord {
-            launch: "sim".to_owned(),
-            url: "http://127.0.0.1:8000".to_owned(),
-            model: "qwen3-14b".to_owned(),
-            server: Some("plimsoll-sim".to_owned()),
-            version: Some("0.1.0".to_owned()),
-            max_model_len: Some(40_960),
-            settings_declared: BTreeMap::from([("max-num-seqs".to_owned(), 256.into())]),
-        },
+        target: target(),
+        targets: vec![target()],
         points: vec!["rate-10".to_owned()],
         left_out: vec![LeftOut { point: "gpus=8".to_owned(), reason: "4 GPUs".to_owned() }],
         stamps: StampSource::Socket,
@@ -216,14 +227,27 @@ pub(crate) fn point_file() -> PointFile {
             packets_dropped: Some(3),
         },
         clock: ClockRecord { steps: 1, stepped_ms: 2.5, slew_ppm: Some(-0.5) },
-        server: ServerCounters {
-            prefix_cache_queries_tokens: Some(5120.0),
-            prefix_cache_hits_tokens: Some(0.0),
-            preemptions: Some(0.0),
-            running_max: Some(3.0),
-            waiting_max: Some(0.0),
-            kv_cache_usage_max: Some(0.25),
-        },
+        server: counters(),
+        server_sampling: Some(SamplingRecord {
+            period_ms: 1000.0,
+            samples: 20,
+            failed: 1,
+            longest_gap_ms: 2000.5,
+            cpu_share: Some(0.00390625),
+            remark: Some("1 scrape timed out".to_owned()),
+        }),
+        server_start: ServerStart { number: 0, prefix_cache: CacheState::Fresh },
+        settings: settings(),
+        settings_allowed: true,
+        gpus: vec![gpu_window()],
+        gpu_sampling: Some(SamplingRecord {
+            period_ms: 100.0,
+            samples: 200,
+            failed: 0,
+            longest_gap_ms: 100.25,
+            cpu_share: None,
+            remark: None,
+        }),
         workload: WorkloadRecord {
             shared_prefix: Some(0.0),
             exact_output: true,
@@ -278,5 +302,21 @@ pub(crate) fn summary() -> Vec<SummaryRow> {
         chunk_gap: of(11.5, 11.0, 12.75, Some(21.0)),
         e2e: of(1400.0, 1390.0, 1500.0, None),
         schedule_lag: of(0.0625, 0.0625, 0.125, None),
+        queue_time_mean_ms: Some(6.25),
+        prefill_time_mean_ms: Some(50.0),
+        decode_time_mean_ms: Some(1250.0),
+        ttft_rest_mean_ms: Some(5.25),
+        prefix_hit_share: Some(0.0),
+        preemptions: Some(0.0),
+        running_mean: Some(2.5),
+        waiting_mean: Some(0.0),
+        kv_cache_usage_max: Some(0.25),
+        gpus: Some(1),
+        gpu_sm_utilisation_mean_pct: Some(91.5),
+        gpu_power_mean_w: Some(512.0),
+        energy_j_per_output_token: Some(0.41),
+        energy_j_per_request: Some(52.5),
+        output_tokens_per_s_per_w: Some(2.4375),
+        gpu_throttled_share: Some(0.125),
     }]
 }

@@ -86,7 +86,7 @@ fn row(id: u64, due: f64, answers: Answers, chance: &mut Chance) -> RequestRow {
 }
 
 /// Chance that is the same each time (SplitMix64).
-struct Chance(u64);
+pub(crate) struct Chance(pub(crate) u64);
 
 impl Chance {
     fn next(&mut self) -> u64 {
@@ -102,7 +102,7 @@ impl Chance {
     }
 
     /// A whole number, both ends included.
-    fn between(&mut self, from: u64, to: u64) -> u64 {
+    pub(crate) fn between(&mut self, from: u64, to: u64) -> u64 {
         from + self.next() % (to - from + 1)
     }
 

@@ -1,5 +1,7 @@
 //! The drawing surface: a titled sheet, and panels with axes on it. All in pixels of the figure.
 
+mod panel;
+
 use std::io;
 
 use plotters::backend::SVGBackend;
@@ -10,6 +12,8 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color as _, FontStyle, IntoFont, RGBColor, ShapeStyle, TextStyle, WHITE};
 
 use crate::axis::Axis;
+
+pub(super) use panel::Panel;
 
 /// What drawing returns.
 pub(super) type Drawn = Result<(), DrawingAreaErrorKind<io::Error>>;
@@ -63,6 +67,7 @@ pub(super) enum Key {
     Line(RGBColor, Stroke),
     Dot(RGBColor, Dot),
     Area(RGBColor),
+    Bar(RGBColor),
 }
 
 /// A figure.
@@ -107,6 +112,9 @@ impl<'a> Sheet<'a> {
                 Key::Area(colour) => {
                     self.fill_rectangle((x, y - 6), (x + 22, y + 6), *colour, 0.25)?;
                 }
+                Key::Bar(colour) => {
+                    self.fill_rectangle((x, y - 6), (x + 22, y + 6), *colour, 0.9)?;
+                }
             }
             self.text(name, (x + 28, y), 12.5, &SOFT_INK, Side::Left, false)?;
             x += length;
@@ -124,18 +132,44 @@ impl<'a> Sheet<'a> {
         x: (Axis, &str),
         y: (Axis, &str),
     ) -> Result<Panel<'_, 'a>, DrawingAreaErrorKind<io::Error>> {
+        let panel = self.bare_panel((place, of), x.0, y.0);
+        panel.axes(&panel.x_ticks(), x.1, y.1)?;
+        Ok(panel)
+    }
+
+    /// One panel with a place for each label beside each other; the `n`-th goes from `n` to `n + 1`.
+    pub(super) fn places(
+        &self,
+        labels: &[String],
+        x_title: &str,
+        y: (Axis, &str),
+    ) -> Result<Panel<'_, 'a>, DrawingAreaErrorKind<io::Error>> {
+        let panel = self.bare_panel((0, 1), Axis::linear(labels.len() as f64), y.0);
+        // As many labels as have room.
+        let widest = labels.iter().map(|label| text_width(label, 12.0)).max().unwrap_or(0) + 12;
+        let room = (panel.width() / widest.max(1)).max(1) as usize;
+        let stride = labels.len().div_ceil(room).max(1);
+        let ticks: Vec<_> = labels
+            .iter()
+            .enumerate()
+            .step_by(stride)
+            .map(|(place, label)| (place as f64 + 0.5, label.clone()))
+            .collect();
+        panel.axes(&ticks, x_title, y.1)?;
+        Ok(panel)
+    }
+
+    fn bare_panel(&self, (place, of): (i32, i32), x: Axis, y: Axis) -> Panel<'_, 'a> {
         let width = WIDTH / of;
-        let panel = Panel {
+        Panel {
             sheet: self,
             left: place * width + 62,
             right: (place + 1) * width - 22,
             top: self.top + 30,
             bottom: self.height - 52,
-            x: x.0,
-            y: y.0,
-        };
-        panel.axes(x.1, y.1)?;
-        Ok(panel)
+            x,
+            y,
+        }
     }
 
     /// Puts the figure into the string.
@@ -221,145 +255,6 @@ impl<'a> Sheet<'a> {
             walked += length;
         }
         Ok(())
-    }
-}
-
-/// A pair of axes on a sheet.
-pub(super) struct Panel<'s, 'a> {
-    sheet: &'s Sheet<'a>,
-    left: i32,
-    right: i32,
-    top: i32,
-    bottom: i32,
-    x: Axis,
-    y: Axis,
-}
-
-impl Panel<'_, '_> {
-    fn axes(&self, x_title: &str, y_title: &str) -> Drawn {
-        let wide = self.right - self.left > 400;
-        for (value, label) in self.y.ticks(6) {
-            let y = self.y_pixel(value);
-            self.sheet.path(vec![(self.left, y), (self.right, y)], GRID.stroke_width(1))?;
-            self.sheet.text(&label, (self.left - 8, y), 12.0, &SOFT_INK, Side::Right, false)?;
-        }
-        for (value, label) in self.x.ticks(if wide { 9 } else { 4 }) {
-            let x = self.x_pixel(value);
-            self.sheet.path(vec![(x, self.bottom), (x, self.bottom + 5)], GREY.stroke_width(1))?;
-            self.sheet.text(&label, (x, self.bottom + 16), 12.0, &SOFT_INK, Side::Middle, false)?;
-        }
-        self.sheet.path(
-            vec![(self.left, self.bottom), (self.right, self.bottom)],
-            GREY.stroke_width(1),
-        )?;
-        let middle = i32::midpoint(self.left, self.right);
-        self.sheet.text(x_title, (middle, self.bottom + 36), 12.5, &INK, Side::Middle, false)?;
-        self.sheet.text(y_title, (self.left - 42, self.top - 16), 12.5, &INK, Side::Left, false)
-    }
-
-    fn x_pixel(&self, value: f64) -> i32 {
-        // Far outside is as good as just outside, and does not overflow.
-        let place = self.x.place(value).clamp(-1.0, 2.0);
-        self.left + (place * f64::from(self.right - self.left)).round() as i32
-    }
-
-    fn y_pixel(&self, value: f64) -> i32 {
-        let place = self.y.place(value).clamp(0.0, 1.0);
-        self.bottom - (place * f64::from(self.bottom - self.top)).round() as i32
-    }
-
-    /// A line through the points that lie on the axes, in order.
-    pub(super) fn line(&self, points: &[(f64, f64)], colour: RGBColor, stroke: Stroke) -> Drawn {
-        let on_axes: Vec<_> = points
-            .iter()
-            .filter(|(x, y)| self.x.holds(*x) && y.is_finite())
-            .map(|&(x, y)| (self.x_pixel(x), self.y_pixel(y)))
-            .collect();
-        if on_axes.len() < 2 { Ok(()) } else { self.sheet.stroke(&on_axes, colour, stroke) }
-    }
-
-    /// A point with the ends of its interval.
-    pub(super) fn point(
-        &self,
-        x: f64,
-        (low, y, high): (f64, f64, f64),
-        colour: RGBColor,
-        dot: Dot,
-    ) -> Drawn {
-        if !self.x.holds(x) || !self.y.holds(y) {
-            return Ok(());
-        }
-        let at = self.x_pixel(x);
-        let (low, high) = (self.y_pixel(low), self.y_pixel(high));
-        if low - high > 2 {
-            let style = colour.stroke_width(1);
-            self.sheet.path(vec![(at, low), (at, high)], style)?;
-            for end in [low, high] {
-                self.sheet.path(vec![(at - 4, end), (at + 4, end)], style)?;
-            }
-        }
-        self.sheet.dot((at, self.y_pixel(y)), colour, dot)
-    }
-
-    /// Shades the loads from `from` to `to`.
-    pub(super) fn shade(&self, from: f64, to: f64, colour: RGBColor, strength: f64) -> Drawn {
-        let inside = |x: f64| self.x_pixel(x).clamp(self.left, self.right);
-        self.sheet.fill_rectangle(
-            (inside(from), self.top),
-            (inside(to), self.bottom),
-            colour,
-            strength,
-        )
-    }
-
-    /// Shades the values from `low` to `high`.
-    pub(super) fn band(&self, low: f64, high: f64, colour: RGBColor) -> Drawn {
-        let (low, high) = (self.y_pixel(low), self.y_pixel(high));
-        self.sheet.fill_rectangle((self.left, high), (self.right, low.max(high + 1)), colour, 0.25)
-    }
-
-    /// A line across at one value.
-    pub(super) fn level(&self, y: f64, colour: RGBColor, stroke: Stroke) -> Drawn {
-        let y = self.y_pixel(y);
-        self.sheet.stroke(&[(self.left, y), (self.right, y)], colour, stroke)
-    }
-
-    /// A line upright at one load, with a label beside it, `share` of the way up: on the given side
-    /// where that has room, else on the other.
-    pub(super) fn mark(
-        &self,
-        x: f64,
-        label: &str,
-        (colour, stroke): (RGBColor, Stroke),
-        (share, side): (f64, Side),
-    ) -> Drawn {
-        if !self.x.holds(x) {
-            return Ok(());
-        }
-        let at = self.x_pixel(x);
-        self.sheet.stroke(&[(at, self.bottom), (at, self.top)], colour, stroke)?;
-        let y = self.bottom - (share * f64::from(self.bottom - self.top)).round() as i32;
-        let width = text_width(label, 12.5) + 8;
-        let (left, right) = (at - 6 - width, at + 6);
-        let to_the_left = match side {
-            Side::Left => left >= self.left,
-            _ => right + width > self.right,
-        };
-        let from = if to_the_left { left } else { right };
-        self.sheet.fill_rectangle((from, y - 9), (from + width, y + 9), WHITE, 0.85)?;
-        self.sheet.text(label, (from + 4, y), 12.5, &colour, Side::Left, true)
-    }
-
-    /// A label above a value, at the right end.
-    pub(super) fn note(&self, text: &str, y: f64, colour: RGBColor) -> Drawn {
-        let y = (self.y_pixel(y) - 12).max(self.top + 6);
-        self.sheet.text(text, (self.right - 4, y), 12.5, &colour, Side::Right, true)
-    }
-
-    /// Says in the middle of the panel why it is empty.
-    pub(super) fn empty(&self, text: &str) -> Drawn {
-        let middle = (i32::midpoint(self.left, self.right), i32::midpoint(self.top, self.bottom));
-        self.sheet.text(text, middle, 13.0, &SOFT_INK, Side::Middle, false)
     }
 }
 

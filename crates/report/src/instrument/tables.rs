@@ -4,34 +4,19 @@ use plimsoll_records::{ErrorRecord, LagRecord, SelfTestTime, StampSource};
 
 use super::words::{share, share_of_chunks};
 use super::{Figures, Instrument};
+use crate::grid::{Column, Grid, Row};
 use crate::numbers::{UNKNOWN, in_ms, plain, signed_ms, three_digits};
-
-/// A table as text.
-pub(crate) struct Grid {
-    /// Head of each column on two lines.
-    pub(crate) head: Vec<[&'static str; 2]>,
-    /// Its cells; the first of each row is its name.
-    pub(crate) rows: Vec<Vec<String>>,
-}
-
-impl Grid {
-    /// Leaves out the columns in which nothing is known.
-    fn of(columns: &[[&'static str; 2]], rows: Vec<Vec<String>>) -> Self {
-        let known = |place: usize| rows.iter().any(|row| row[place] != UNKNOWN);
-        let kept: Vec<_> = (0..columns.len()).filter(|&place| place == 0 || known(place)).collect();
-        let pick = |row: &Vec<String>| kept.iter().map(|&place| row[place].clone()).collect();
-        Self {
-            head: kept.iter().map(|&place| columns[place]).collect(),
-            rows: rows.iter().map(pick).collect(),
-        }
-    }
-}
 
 impl Instrument<'_> {
     /// The self-tests, three lines each; `None` when there are none.
     pub(crate) fn test_table(&self) -> Option<Grid> {
-        const HEAD: [[&str; 2]; 5] =
-            [["self-test", ""], ["mean", "ms"], ["p50", "ms"], ["p99", "ms"], ["max", "ms"]];
+        const COLUMNS: [Column; 5] = [
+            Column::words(["self-test", ""]),
+            Column::number(["mean", "ms"]),
+            Column::number(["p50", "ms"]),
+            Column::number(["p99", "ms"]),
+            Column::number(["max", "ms"]),
+        ];
         let mut rows = Vec::new();
         for test in self.tests {
             let when = match test.when {
@@ -46,7 +31,7 @@ impl Instrument<'_> {
             lag.extend(lags(&test.schedule_lag));
             rows.push(lag);
         }
-        (!rows.is_empty()).then(|| Grid::of(&HEAD, rows))
+        (!rows.is_empty()).then(|| Grid::of(&COLUMNS, rows.into_iter().map(Row::new).collect()))
     }
 
     /// How to read the tables that there are.
@@ -63,10 +48,10 @@ impl Instrument<'_> {
             .map(|point| {
                 let mut row = vec![point.label.clone()];
                 row.extend(cells(&point.figures));
-                row
+                Row::new(row)
             })
             .collect();
-        (!rows.is_empty()).then(|| Grid::of(&POINT_HEAD, rows))
+        (!rows.is_empty()).then(|| Grid::of(&POINT_COLUMNS, rows))
     }
 }
 
@@ -75,22 +60,22 @@ const TEST_NOTE: &str = "Self-test: for some seconds the client measures the sim
 const POINT_NOTE: &str = "Read: the read delay, how long bytes waited in the kernel to be read, which is what stamps of the run clock would be wrong by. Wake-up: the lag, how late a thread woke for a start. CPU and run-queue wait: shares of the measure window in which a thread had a core, and in which it was ready and had none. Shared chunks have the stamp of another chunk of their response. Slew: how much faster the run clock ran than the hardware's. Of several threads the largest figure is given, and above, of several points.";
 
 /// Columns of a point.
-const POINT_HEAD: [[&str; 2]; 15] = [
-    ["point", ""],
-    ["stamps", ""],
-    ["read", "p50 ms"],
-    ["read", "p99 ms"],
-    ["read", "max ms"],
-    ["wake-up", "p50 ms"],
-    ["wake-up", "p99 ms"],
-    ["wake-up", "max ms"],
-    ["CPU", "share"],
-    ["run-queue", "wait"],
-    ["shared", "chunks"],
-    ["fallbacks", ""],
-    ["capture", "lost"],
-    ["clock set", "ms"],
-    ["slew", "ppm"],
+const POINT_COLUMNS: [Column; 15] = [
+    Column::words(["point", ""]),
+    Column::number(["stamps", ""]),
+    Column::number(["read", "p50 ms"]),
+    Column::number(["read", "p99 ms"]),
+    Column::number(["read", "max ms"]),
+    Column::number(["wake-up", "p50 ms"]),
+    Column::number(["wake-up", "p99 ms"]),
+    Column::number(["wake-up", "max ms"]),
+    Column::number(["CPU", "share"]),
+    Column::number(["run-queue", "wait"]),
+    Column::number(["shared", "chunks"]),
+    Column::number(["fallbacks", ""]),
+    Column::number(["capture", "lost"]),
+    Column::number(["clock set", "ms"]),
+    Column::number(["slew", "ppm"]),
 ];
 
 fn cells(figures: &Figures) -> Vec<String> {

@@ -72,6 +72,10 @@ impl Instrument<'_> {
         if form == Form::Wide || all.clock.steps > 0 || steered {
             facts.push(("clock", clock(all, slew)));
         }
+        let samplers = self.samplers();
+        if form == Form::Wide && !samplers.is_empty() {
+            facts.push(("samplers", samplers));
+        }
         facts
     }
 

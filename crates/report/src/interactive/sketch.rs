@@ -2,7 +2,8 @@
 
 use plotly::common::{Anchor, DashType, Font, Orientation};
 use plotly::layout::{
-    Annotation, Axis, HoverMode, Legend, Margin, Shape, ShapeLayer, ShapeLine, ShapeType,
+    Annotation, Axis, BarMode, HoverMode, Legend, Margin, Shape, ShapeLayer, ShapeLine, ShapeType,
+    TraceOrder,
 };
 use plotly::{Layout, Trace};
 
@@ -22,15 +23,16 @@ impl Sketch {
             .auto_size(true)
             .hover_mode(HoverMode::Closest)
             .margin(Margin::new().left(64).right(16).top(8).bottom(52))
-            .legend(
-                Legend::new()
-                    .orientation(Orientation::Horizontal)
-                    .x(0.0)
-                    .y(1.02)
-                    .x_anchor(Anchor::Left)
-                    .y_anchor(Anchor::Bottom),
-            );
+            .legend(legend());
         Self { traces: Vec::new(), layout, shapes: Vec::new(), notes: Vec::new() }
+    }
+
+    /// The same with bars that stand on each other.
+    pub(super) fn stacked(mut self) -> Self {
+        // The legend of such bars would be turned round.
+        let legend = legend().trace_order(TraceOrder::Normal);
+        self.layout = self.layout.bar_mode(BarMode::Stack).legend(legend);
+        self
     }
 
     /// The specification, with `<` written as an escape so that no text in it can end the script
@@ -111,4 +113,14 @@ impl Sketch {
                 .y(0.5),
         );
     }
+}
+
+/// A legend above the figure.
+fn legend() -> Legend {
+    Legend::new()
+        .orientation(Orientation::Horizontal)
+        .x(0.0)
+        .y(1.02)
+        .x_anchor(Anchor::Left)
+        .y_anchor(Anchor::Bottom)
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use plimsoll_analysis::{
-    ChunkCounts, Counts, Estimate, Goodput, Group, Judgement, LatencySummary, PointSummary,
-    Quantile, Saturation, Stability, TimelineSample, Window,
+    Ceilings, ChunkCounts, Counts, Estimate, Goodput, Group, Judgement, LatencySummary,
+    PointSummary, Quantile, Saturation, Stability, TimelineSample, Window,
 };
 use plimsoll_records::{
     ClockRecord, Finding, FindingCode, LagRecord, Manifest, OfferedLoad, Phases, PointEnd,
-    PointFile, ServerCounters, Severity, StampSource, StampsRecord, Verdict, WorkerRecord,
-    WorkloadRecord,
+    PointFile, ServerCounters, ServerStart, Severity, StampSource, StampsRecord, Verdict,
+    WorkerRecord, WorkloadRecord,
 };
 use plimsoll_units::RunNanos;
 use serde_json::json;
@@ -116,6 +116,12 @@ fn point_file(point: &PointSummary) -> PointFile {
         },
         clock: ClockRecord { slew_ppm: Some(11.6), ..ClockRecord::default() },
         server: ServerCounters::default(),
+        server_sampling: None,
+        server_start: ServerStart::default(),
+        settings: vec![],
+        settings_allowed: false,
+        gpus: vec![],
+        gpu_sampling: None,
         workload: WorkloadRecord {
             shared_prefix: Some(0.0),
             exact_output: true,
@@ -225,6 +231,11 @@ pub(crate) fn point(rate: f64, capacity: f64) -> PointSummary {
         chunks: ChunkCounts { all: due * 128, ..ChunkCounts::default() },
         e2e: latency(e2e),
         schedule_lag: latency(0.021 + rate / 4000.0),
+        server: None,
+        gpu: None,
+        counters: ServerCounters::default(),
+        ceilings: Ceilings::default(),
+        server_start: ServerStart::default(),
         timeline,
     }
 }
@@ -258,6 +269,7 @@ pub(crate) fn group(capacity: f64) -> Group {
             knee_per_s: Some((capacity * 0.06).floor() * 10.0),
             voided: vec![],
         },
+        limit: None,
     }
 }
 
@@ -384,6 +396,7 @@ pub(crate) fn closed_loop() -> Judgement {
         factors: BTreeMap::new(),
         points: points.collect(),
         saturation: Saturation::default(),
+        limit: None,
     };
     judgement(Verdict::Valid, vec![group], vec![])
 }

@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use plimsoll_analysis::{
-    Estimate, Group, Judgement, LatencySummary, PointSummary, Quantile, Saturation,
+    Estimate, GpuSummary, Group, Judgement, LatencySummary, LimitedBy, PointSummary, Quantile,
+    Saturation, ServerBreakdown, ServerLimit,
 };
 use plimsoll_records::{
-    ClockRecord, FindingCode, LagRecord, LeftOut, Manifest, PointFile, Severity, Verdict,
+    ClockRecord, FindingCode, GpuLink, GpuProcess, GpuRecord, GpuWindow, LagRecord, LeftOut,
+    Manifest, PointFile, SamplingRecord, SettingRecord, SettingState, Severity, Verdict,
 };
 use plimsoll_report::{ReportInput, figures, html, json, markdown, terminal};
 use proptest::prelude::*;
@@ -33,10 +35,34 @@ fn attacked() -> (Manifest, Judgement) {
     manifest.overrides = vec![attack()];
     manifest.remarks = vec![attack()];
     manifest.stamps_remark = Some(attack());
+    let machine = &mut manifest.machine;
+    (machine.os, machine.kernel) = (attack(), attack());
+    machine.container = Some(attack());
+    machine.gpu_remark = Some(attack());
+    machine.gpu_driver = Some(attack());
+    machine.cuda = Some(attack());
+    machine.gpus =
+        (0..2).map(|gpu| GpuRecord { gpu, name: attack(), ..GpuRecord::default() }).collect();
+    machine.gpu_links = vec![GpuLink { a: 0, b: 1, link: attack() }];
+    manifest.target.command = Some(attack());
+    manifest.target.settings = attacked_settings();
     manifest.left_out = vec![LeftOut { point: attack(), reason: attack() }];
     let mut judgement = fixture::several_groups();
     for group in &mut judgement.groups {
         group.factors.insert(attack(), attack());
+        group.limit = Some(ServerLimit {
+            by: LimitedBy::Slots,
+            sentence: attack(),
+            numbers: [(attack(), 1.0)].into(),
+        });
+        for point in &mut group.points {
+            point.server = Some(ServerBreakdown {
+                queue_ms: Some(1.0),
+                prefill_ms: Some(2.0),
+                rest_ms: Some(3.0),
+                ..ServerBreakdown::default()
+            });
+        }
     }
     judgement.findings = vec![
         fixture::finding(FindingCode::ErrorsExcluded, Severity::Warning, Some(ATTACK), ATTACK),
@@ -46,17 +72,52 @@ fn attacked() -> (Manifest, Judgement) {
     (manifest, judgement)
 }
 
+fn attacked_settings() -> Vec<SettingRecord> {
+    let attack = || ATTACK.to_owned();
+    let states = [SettingState::Different, SettingState::Unknown, SettingState::Default];
+    let record = |state| SettingRecord {
+        name: attack(),
+        declared: (state != SettingState::Default).then(|| attack().into()),
+        in_effect: Some(serde_json::json!({ ATTACK: [ATTACK] })),
+        source: Some(attack()),
+        state,
+    };
+    states.map(record).to_vec()
+}
+
+/// What an attacker may have written into the files of points.
+fn attacked_files(judgement: &Judgement) -> Vec<PointFile> {
+    let attack = || ATTACK.to_owned();
+    let mut files = fixture::point_files(judgement);
+    files[0].id = attack();
+    for (number, file) in (0..).zip(&mut files) {
+        file.settings = attacked_settings();
+        file.settings[0].name.push_str(&number.to_string());
+        let process = |own| GpuProcess { name: Some(attack()), own, ..GpuProcess::default() };
+        file.gpus = vec![GpuWindow {
+            samples: 1,
+            throttled_share: Some(0.5),
+            throttle_reasons: vec![attack()],
+            processes: [Some(true), Some(false), None].map(process).to_vec(),
+            ..GpuWindow::default()
+        }];
+        let sampling = SamplingRecord { samples: 1, remark: Some(attack()), ..Default::default() };
+        file.gpu_sampling = Some(sampling.clone());
+        file.server_sampling = Some(sampling);
+    }
+    files
+}
+
 #[test]
 fn no_text_from_outside_becomes_markup() {
     let (manifest, judgement) = attacked();
-    let mut files = fixture::point_files(&judgement);
-    files[0].id = ATTACK.to_owned();
+    let files = attacked_files(&judgement);
     let input = ReportInput::new(&manifest, &judgement, Path::new("results")).with_points(&files);
     let page = html(&input).unwrap();
     assert!(page.contains("&#60;img src=x") && !page.contains("<img src=x"));
     assert!(!page.contains("<script>"));
     // The page's own: one script element a figure, the plotting script, and the one that draws.
-    assert_eq!(page.matches("</script>").count(), 2 * 7 + 2);
+    assert_eq!(page.matches("</script>").count(), 2 * 8 + 2);
 
     let text = markdown(&input);
     assert!(text.contains("&lt;img src=x"));
@@ -76,8 +137,12 @@ fn no_text_from_outside_becomes_markup() {
 #[test]
 fn a_run_without_points_is_said_to_be_one() {
     let manifest = fixture::manifest();
-    let empty =
-        Group { factors: Default::default(), points: vec![], saturation: Saturation::default() };
+    let empty = Group {
+        factors: Default::default(),
+        points: vec![],
+        saturation: Saturation::default(),
+        limit: None,
+    };
     for groups in [vec![], vec![empty]] {
         let judgement = fixture::judgement(Verdict::Invalid, groups, vec![]);
         let input = ReportInput::new(&manifest, &judgement, Path::new("results"));
@@ -127,12 +192,72 @@ fn any_latency() -> impl Strategy<Value = LatencySummary> {
     })
 }
 
+fn any_server() -> impl Strategy<Value = ServerBreakdown> {
+    let some = || prop::option::of(any_number());
+    ((some(), some(), some(), some()), (some(), some(), some())).prop_map(
+        |((queue, prefill, rest, decode), (hits, preemptions, running))| ServerBreakdown {
+            queue_ms: queue,
+            prefill_ms: prefill,
+            decode_ms: decode,
+            server_ttft_ms: decode,
+            rest_ms: rest,
+            prefix_hit_share: hits,
+            preemptions,
+            running_mean: running,
+            waiting_mean: preemptions,
+            kv_cache_usage_max: hits,
+        },
+    )
+}
+
+fn any_gpu() -> impl Strategy<Value = GpuSummary> {
+    let some = || prop::option::of(any_number());
+    (some(), some(), some(), 0..3_u32).prop_map(|(power, energy, share, n)| GpuSummary {
+        gpus: (0..n).collect(),
+        sm_utilisation_mean_pct: share,
+        power_mean_w: power,
+        energy_j: energy,
+        energy_j_per_output_token: energy,
+        energy_j_per_request: power,
+        output_tokens_per_s_per_w: power,
+        memory_used_max_bytes: Some(u64::MAX),
+        throttled_share: share,
+        foreign: vec![],
+    })
+}
+
+fn any_window() -> impl Strategy<Value = GpuWindow> {
+    let some = || prop::option::of(any_number());
+    let counts = (prop::option::of(any::<u64>()), any::<bool>(), any::<u32>());
+    (some(), some(), some(), counts).prop_map(|(a, b, share, (bytes, used, gpu))| GpuWindow {
+        gpu,
+        samples: 1,
+        used: used.then_some(used),
+        sm_utilisation_mean_pct: a,
+        sm_utilisation_max_pct: b,
+        memory_used_max_bytes: bytes,
+        memory_total_bytes: bytes,
+        power_mean_w: b,
+        power_max_w: a,
+        energy_j: a,
+        temperature_max_c: b,
+        sm_clock_mean_mhz: a,
+        throttled_share: share,
+        pcie_tx_mean_mb_per_s: b,
+        ecc_corrected: bytes,
+        xids: vec![u64::MAX; 9],
+        processes: vec![GpuProcess { memory_max_bytes: bytes, ..GpuProcess::default() }; 9],
+        ..GpuWindow::default()
+    })
+}
+
 fn any_point() -> impl Strategy<Value = PointSummary> {
     let numbers = (any_number(), any_number(), any_estimate(), any::<bool>());
-    (numbers, any_latency(), any_latency(), any::<bool>()).prop_map(
-        |((rate, mean, throughput, stable), ttft, lag, timeline)| {
+    let seen = (prop::option::of(any_server()), prop::option::of(any_gpu()));
+    (numbers, any_latency(), any_latency(), any::<bool>(), seen).prop_map(
+        |((rate, mean, throughput, stable), ttft, lag, timeline, (server, gpu))| {
             let mut point = fixture::point(10.0, 20.0);
-            point.id = format!("{rate}");
+            point.id = format!("p{:x}", rate.to_bits());
             if let plimsoll_records::OfferedLoad::Open { rate_per_s, .. } = &mut point.load {
                 *rate_per_s = rate;
             }
@@ -142,6 +267,7 @@ fn any_point() -> impl Strategy<Value = PointSummary> {
             point.stability.stable = stable;
             point.stability.in_flight_mean = mean;
             (point.ttft, point.e2e, point.schedule_lag) = (ttft, ttft, lag);
+            (point.server, point.gpu) = (server, gpu);
             if !timeline {
                 point.timeline.clear();
             }
@@ -164,13 +290,23 @@ fn any_lag() -> impl Strategy<Value = LagRecord> {
 fn any_files() -> impl Strategy<Value = Vec<PointFile>> {
     let shares = (prop::option::of(any_number()), prop::option::of(any_number()));
     let counts = (0..5_u64, prop::option::of(any::<u64>()), any::<u32>());
-    let point = (any_lag(), any_lag(), shares, counts, any_number());
+    let gpus = prop::collection::vec(any_window(), 0..3);
+    let point = (any_lag(), any_lag(), shares, counts, any_number(), gpus);
     prop::collection::vec(point, 0..4).prop_map(|points| {
         let mut files = fixture::point_files(&fixture::valid());
         files.truncate(points.len());
-        for (file, (delay, wake_up, (cpu, slew), (few, any, steps), ms)) in
+        for (file, (delay, wake_up, (cpu, slew), (few, any, steps), ms, gpus)) in
             files.iter_mut().zip(points)
         {
+            file.gpus = gpus;
+            file.gpu_sampling = any.map(|samples| SamplingRecord {
+                period_ms: ms,
+                samples,
+                failed: few,
+                longest_gap_ms: ms,
+                cpu_share: cpu,
+                remark: None,
+            });
             file.stamps.read_delay = delay;
             file.stamps.socket_fallbacks = few;
             file.stamps.packet_fallbacks = any.unwrap_or_default();
@@ -197,7 +333,7 @@ fn any_judgement() -> impl Strategy<Value = Judgement> {
                 knee_per_s: knee,
                 voided: points.iter().take(1).map(|point| point.id.clone()).collect(),
             };
-            let group = Group { factors: Default::default(), points, saturation };
+            let group = Group { factors: Default::default(), points, saturation, limit: None };
             fixture::judgement(Verdict::Qualified, vec![group], vec![])
         },
     )
@@ -209,6 +345,10 @@ proptest! {
     /// Whatever the numbers are, every form is made, and none shows a number that is none.
     #[test]
     fn every_form_is_made_of_any_numbers(judgement in any_judgement(), files in any_files(), number in any_number()) {
+        let mut files = files;
+        for (file, point) in files.iter_mut().zip(&judgement.groups[0].points) {
+            file.id.clone_from(&point.id);
+        }
         let mut manifest = fixture::manifest();
         manifest.self_tests[1].rate_per_s = number;
         manifest.self_tests[0].ttft_error.mean_ms = number;

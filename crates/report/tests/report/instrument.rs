@@ -230,6 +230,6 @@ fn self_tests_and_points_are_told_in_numbers() {
     for cell in
         ["10 req/s (data-parallel-size=1)", "pilot-4", "before the run: TPOT error", "−0.001"]
     {
-        assert!(page.contains(&format!("<td>{cell}</td>")), "{cell}");
+        assert!(page.contains(&format!(">{cell}</td>")), "{cell}");
     }
 }

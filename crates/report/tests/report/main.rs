@@ -1,7 +1,9 @@
 //! What a person reads, held against committed snapshots, and what must hold of any input.
 
+mod circumstances;
 mod fixture;
 mod forms;
 mod hostile;
 mod instrument;
+mod observed;
 mod page;

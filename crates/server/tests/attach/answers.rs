@@ -1,7 +1,7 @@
 //! What is asked, and what well-behaved answers become.
 
 use bytes::Bytes;
-use plimsoll_server::{Health, ServerError, TokenizeInput, choose_model};
+use plimsoll_server::{Health, ServerError, ServerKind, TokenizeInput, choose_model};
 use plimsoll_units::Tokens;
 use serde_json::{Value, json as value};
 
@@ -151,6 +151,23 @@ fn idle_follows_the_metrics() {
     ] {
         assert_eq!(wait(StandIn::always(answer).client().idle()).unwrap(), expected);
     }
+}
+
+#[test]
+fn metrics_are_looked_for_where_tensorrt_llm_has_them() {
+    let server = StandIn::new(|asked| match asked.line.as_str() {
+        "GET /metrics" => json("200 OK", r#"[{"numActiveRequests":2}]"#),
+        "GET /prometheus/metrics" => {
+            http("200 OK", "text/plain", "trtllm_num_requests_running 2\n")
+        }
+        _ => json("404 Not Found", ""),
+    });
+    let sample = wait(server.client().metrics()).unwrap().unwrap();
+    assert_eq!((sample.server, sample.running), (Some(ServerKind::TensorRtLlm), Some(2.0)));
+    // A server that has its page in the usual place is not asked for another.
+    let usual = StandIn::always(http("200 OK", "text/plain", "up 1\n"));
+    assert!(wait(usual.client().metrics()).unwrap().is_some());
+    assert_eq!(usual.asked().len(), 1);
 }
 
 #[test]

@@ -2,8 +2,10 @@
 //! there; the whole captures are read as well where `../shared/servers` is at hand.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use std::{env, fs};
 
+use plimsoll_records::Tally;
 use plimsoll_server::{
     Exposition, Health, Identity, MetricsSample, ModelInfo, ServerKind, TokenizeInput,
 };
@@ -43,6 +45,10 @@ fn replay(prefix: &'static str) -> StandIn {
     })
 }
 
+fn tally(count: f64, sum: f64) -> Option<Tally> {
+    Some(Tally { count, sum })
+}
+
 fn model(id: &str, max_model_len: u64, root: Option<&str>, owned_by: &str) -> ModelInfo {
     ModelInfo {
         id: id.to_owned(),
@@ -70,6 +76,7 @@ fn vllm() {
     assert_eq!(wait(client.idle()).unwrap(), Some(true));
     let expected = MetricsSample {
         server: Some(ServerKind::Vllm),
+        started: Some(Duration::from_millis(1_795_294_211_570)),
         running: Some(0.0),
         waiting: Some(0.0),
         kv_cache_usage: Some(0.0),
@@ -78,6 +85,12 @@ fn vllm() {
         preemptions: Some(0.0),
         prompt_tokens: Some(241.0),
         generation_tokens: Some(62.0),
+        queue_time_s: tally(14.0, 0.000_600_240_000_494_523),
+        prefill_time_s: tally(14.0, 19.811_864_572_999_866),
+        decode_time_s: tally(14.0, 0.310_532_826_000_098_8),
+        ttft_s: tally(14.0, 19.974_741_935_729_98),
+        e2e_s: tally(14.0, 20.289_493_083_953_857),
+        step_tokens: tally(60.0, 303.0),
     };
     assert_eq!(wait(client.metrics()).unwrap(), Some(expected));
 }
@@ -96,6 +109,9 @@ fn vllm_of_two_engines_is_summed() {
     assert_eq!(sample.prefix_cache_queries, Some(18_524.0 + 19_008.0));
     assert_eq!(sample.generation_tokens, Some(4_864.0 + 4_992.0));
     assert_eq!(sample.idle(), Some(true));
+    assert_eq!(sample.queue_time_s.map(|queue| queue.count), Some(152.0 + 156.0));
+    assert_eq!(sample.step_tokens, tally(1_104.0 + 1_140.0, 23_388.0 + 24_000.0));
+    assert_eq!(sample.started, None, "several processes write this page, and none its start");
 }
 
 #[test]
@@ -118,6 +134,9 @@ fn dynamo() {
     assert_eq!(sample.generation_tokens, Some(58.0));
     assert_eq!(sample.prefix_cache_hits, Some(0.0));
     assert_eq!((sample.kv_cache_usage, sample.preemptions), (None, None));
+    assert_eq!(sample.ttft_s, tally(12.0, 0.229_982_932));
+    assert_eq!(sample.e2e_s, tally(18.0, 0.962_123_382 + 0.000_092_022));
+    assert_eq!((sample.queue_time_s, sample.prefill_time_s), (None, None));
 }
 
 #[test]

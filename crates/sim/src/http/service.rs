@@ -106,7 +106,8 @@ async fn route(request: Request<Incoming>, context: &Context) -> Result<Response
         "/metrics" => {
             let stats: Vec<_> =
                 shared.replicas.iter().map(|replica| lock(&replica.stats).clone()).collect();
-            let page = render(&stats, &shared.profile.name, &shared.limits);
+            let started = shared.clock.wall_anchor();
+            let page = render(&stats, &shared.profile.name, &shared.limits, started);
             typed(StatusCode::OK, "text/plain; version=1.0.0; charset=utf-8", page)
         }
         "/tokenize" => {

@@ -123,8 +123,25 @@ fn the_server_tells_about_itself() {
     assert!(get(server.addr(), "/version").json()["version"].is_string());
     let info = get(server.addr(), "/server_info").json();
     assert_eq!(info["vllm_config"]["scheduler_config"]["max_num_seqs"], 7);
+    let same = get(server.addr(), "/server_info?config_format=json").json();
+    assert_eq!(same, info, "the simulator's one form is JSON");
     assert_eq!(info["plimsoll_sim"]["settings"]["max-num-seqs"], 7);
     assert_eq!(server.url(), format!("http://{}", server.addr()));
+}
+
+#[test]
+fn the_settings_page_has_vllms_structure() {
+    let Some(folder) = captures() else { return };
+    let text = std::fs::read_to_string(folder.join("server_info_devmode_json.txt")).unwrap();
+    let body = &text[text.find('{').unwrap()..];
+    let theirs: Value = serde_json::from_str(body).unwrap();
+    let ours = get(start(Settings::default()).addr(), "/server_info").json();
+    for (section, fields) in ours["vllm_config"].as_object().unwrap() {
+        for name in fields.as_object().unwrap().keys() {
+            let there = theirs["vllm_config"][section].get(name);
+            assert!(there.is_some(), "vLLM has no {section}.{name}");
+        }
+    }
 }
 
 #[test]
@@ -239,6 +256,10 @@ fn metrics_have_vllms_names_for_every_replica() {
         "inter_token_latency_seconds_bucket",
         "e2e_request_latency_seconds_bucket",
         "request_queue_time_seconds_bucket",
+        "request_inference_time_seconds_bucket",
+        "request_prefill_time_seconds_bucket",
+        "request_decode_time_seconds_bucket",
+        "iteration_tokens_total_bucket",
         "request_prompt_tokens_sum",
         "request_generation_tokens_count",
     ] {

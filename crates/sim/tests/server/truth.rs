@@ -2,11 +2,11 @@
 
 use std::io::{Read, Write};
 
-use plimsoll_sim::{ModelProfile, SimConfig, SimServer};
+use plimsoll_sim::{ModelProfile, Settings, SimConfig, SimServer};
 use plimsoll_units::{Clock, RunNanos};
 use serde_json::Value;
 
-use crate::raw::{ask, chat, connect, encode, post};
+use crate::raw::{ask, chat, connect, encode, eventually, get, metric, post};
 
 const CHAT: &str = "/v1/chat/completions";
 
@@ -74,4 +74,59 @@ fn every_request_leaves_one_line_with_its_true_times() {
     assert_eq!((&left["end"], &left["last_token_ns"]), (&Value::from("abort"), &Value::Null));
     assert!(left["output_tokens"].as_u64().unwrap() >= 1);
     assert!(lines.iter().any(|line| line["id"].as_str().unwrap().starts_with("chatcmpl-")));
+}
+
+/// The sums that the metrics page gives are those of the server's own record of each request, which
+/// takes its times from the engine by another way.
+#[test]
+fn the_phases_on_the_metrics_page_are_those_of_the_record() {
+    const REQUESTS: usize = 10;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("truth.jsonl");
+    // Two slots for ten requests at once, so that most of them wait.
+    let settings = Settings { max_num_seqs: 2, ..Settings::default() };
+    let model = ModelProfile::tiny();
+    let config = SimConfig { model, settings, truth: Some(path.clone()), ..Default::default() };
+    let server = SimServer::start(config).unwrap();
+    let address = server.addr();
+    std::thread::scope(|scope| {
+        for number in 0..REQUESTS {
+            scope.spawn(move || {
+                let words = format!("{number} ") + &"w ".repeat(30 * number);
+                post(address, CHAT, &chat(&words, r#","max_tokens":9"#));
+            });
+        }
+    });
+    eventually("all requests to be counted", || {
+        metric(address, "vllm:request_success_total") == REQUESTS as f64
+    });
+    let page = get(address, "/metrics");
+    let on_page = |name: &str| {
+        let line = page.text().lines().find(|line| line.starts_with(name)).unwrap();
+        line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()
+    };
+    let started = server.clock().wall_anchor().as_secs_f64();
+    assert!((on_page("process_start_time_seconds ") - started).abs() < 1e-3);
+    server.stop();
+
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), REQUESTS);
+    let sum = |from: &str, to: &str| -> f64 {
+        let ns = |line: &Value, key: &str| line[key].as_u64().unwrap();
+        lines.iter().map(|line| (ns(line, to) - ns(line, from)) as f64 / 1e9).sum()
+    };
+    assert!(sum("arrival_ns", "scheduled_ns") > 0.01, "the load makes a queue");
+    for (name, from, to) in [
+        ("request_queue_time_seconds", "arrival_ns", "scheduled_ns"),
+        ("request_prefill_time_seconds", "scheduled_ns", "engine_first_token_ns"),
+        ("request_decode_time_seconds", "engine_first_token_ns", "engine_last_token_ns"),
+        ("request_inference_time_seconds", "scheduled_ns", "engine_last_token_ns"),
+        ("time_to_first_token_seconds", "arrival_ns", "engine_first_token_ns"),
+        ("e2e_request_latency_seconds", "arrival_ns", "engine_last_token_ns"),
+    ] {
+        assert_eq!(on_page(&format!("vllm:{name}_count{{")), REQUESTS as f64, "{name}");
+        let (page, record) = (on_page(&format!("vllm:{name}_sum{{")), sum(from, to));
+        assert!((page - record).abs() < 1e-6, "{name}: {page} on the page, {record} recorded");
+    }
 }

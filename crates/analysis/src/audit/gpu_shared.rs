@@ -1,0 +1,121 @@
+//! `gpu-shared`: processes that are not the server's were on its GPUs.
+
+use plimsoll_records::{Finding, FindingCode, Severity};
+
+use crate::gpu_summary::used;
+use crate::{ForeignProcess, GpuSummary};
+
+use super::{Evidence, finding};
+
+/// GPU memory below which a process computes nothing: a display or a monitor. The context of one that
+/// computes takes hundreds of MB.
+const IDLE_BYTES: u64 = 64 << 20;
+
+/// Names the foreign processes on the used GPUs. Where it is not known whose a process is, more than
+/// one of them on a GPU is worth a note: a server has one there.
+pub(super) fn check(evidence: &Evidence<'_>) -> Option<Finding> {
+    foreign(evidence.summary.gpu.as_ref()?).or_else(|| unknown(evidence))
+}
+
+fn foreign(gpus: &GpuSummary) -> Option<Finding> {
+    if gpus.foreign.is_empty() {
+        return None;
+    }
+    let computes = gpus.foreign.iter().any(|it| it.memory_max_bytes.is_none_or(|b| b > IDLE_BYTES));
+    let names: Vec<String> = gpus.foreign.iter().map(in_words).collect();
+    let bytes: u64 = gpus.foreign.iter().filter_map(|it| it.memory_max_bytes).sum();
+    Some(finding(
+        FindingCode::GpuShared,
+        if computes { Severity::Warning } else { Severity::Note },
+        format!("others were on the server's GPUs: {}", names.join(", ")),
+        &[("foreign_processes", gpus.foreign.len() as f64), ("foreign_memory_bytes", bytes as f64)],
+        "end the other processes, or give the server GPUs of its own (CUDA_VISIBLE_DEVICES); its \
+         energy figures hold theirs, too",
+    ))
+}
+
+/// GPUs with several processes of which it is not known whose they are.
+fn unknown(evidence: &Evidence<'_>) -> Option<Finding> {
+    let crowded: Vec<(u32, usize)> = used(&evidence.point.gpus)
+        .filter(|gpu| gpu.processes.iter().any(|process| process.own.is_none()))
+        .map(|gpu| (gpu.gpu, gpu.processes.len()))
+        .filter(|&(_, processes)| processes > 1)
+        .collect();
+    let (gpu, most) = *crowded.iter().max_by_key(|(_, processes)| *processes)?;
+    Some(finding(
+        FindingCode::GpuShared,
+        Severity::Note,
+        format!(
+            "{most} processes were on GPU {gpu}, and it is not known whether all are the \
+                 server's"
+        ),
+        &[("crowded_gpus", crowded.len() as f64), ("processes", most as f64)],
+        "see in nvidia-smi whose they are; a server that was not started here cannot be told from \
+         others",
+    ))
+}
+
+fn in_words(process: &ForeignProcess) -> String {
+    let name = process.name.as_deref().unwrap_or("a process without a name");
+    let memory =
+        process.memory_max_bytes.map(|bytes| format!(", {} MiB", bytes >> 20)).unwrap_or_default();
+    format!("{name} (pid {} on GPU {}{memory})", process.pid, process.gpu)
+}
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_records::GpuProcess;
+
+    use super::super::fixture::{Fixture, gpu};
+    use super::*;
+
+    fn process(pid: u32, own: Option<bool>, mib: u64) -> GpuProcess {
+        GpuProcess { pid, name: Some("python3".to_owned()), memory_max_bytes: Some(mib << 20), own }
+    }
+
+    /// A clean point on one GPU with these processes.
+    fn with(processes: Vec<GpuProcess>) -> Fixture {
+        let mut fixture = Fixture::clean();
+        fixture.point.gpus = vec![gpu(0)];
+        fixture.point.gpus[0].processes = processes;
+        fixture
+    }
+
+    #[test]
+    fn a_foreign_process_is_named() {
+        let found = with(vec![process(7, Some(true), 60_000), process(9, Some(false), 2048)])
+            .find(FindingCode::GpuShared)
+            .unwrap();
+        assert_eq!(found.severity, Severity::Warning);
+        assert_eq!(
+            found.message,
+            "others were on the server's GPUs: python3 (pid 9 on GPU 0, 2048 MiB)"
+        );
+        let display = with(vec![process(9, Some(false), 4)]).find(FindingCode::GpuShared).unwrap();
+        assert_eq!(display.severity, Severity::Note);
+        let mut nameless = process(9, Some(false), 4);
+        (nameless.name, nameless.memory_max_bytes) = (None, None);
+        let found = with(vec![nameless]).find(FindingCode::GpuShared).unwrap();
+        assert_eq!(found.severity, Severity::Warning);
+    }
+
+    #[test]
+    fn several_processes_of_unknown_owners_are_worth_a_note() {
+        let found = with(vec![process(7, None, 60_000), process(9, None, 2048)])
+            .find(FindingCode::GpuShared)
+            .unwrap();
+        assert_eq!((found.severity, found.numbers["processes"]), (Severity::Note, 2.0));
+    }
+
+    #[test]
+    fn the_servers_own_processes_and_other_gpus_pass() {
+        assert_eq!(with(Vec::new()).find(FindingCode::GpuShared), None);
+        assert_eq!(with(vec![process(7, None, 60_000)]).find(FindingCode::GpuShared), None);
+        let own = vec![process(7, Some(true), 60_000), process(8, Some(true), 400)];
+        assert_eq!(with(own).find(FindingCode::GpuShared), None);
+        // The study's case: another job on a GPU that the experiment does not use.
+        let mut fixture = with(vec![process(9, Some(false), 2048)]);
+        fixture.point.gpus[0].used = Some(false);
+        assert_eq!(fixture.find(FindingCode::GpuShared), None);
+    }
+}

@@ -1,0 +1,90 @@
+//! What can be wrong with `[server]` and `[samplers]`.
+
+use plimsoll_client::Endpoint;
+
+use crate::matrix::{Launch, Matrix, MatrixError, MatrixSource, SamplersTable, ServerTable};
+use crate::target::{compose_flags, process_command, sim_parts};
+
+/// Any port, to try a command line with.
+const SOME_PORT: u16 = 8000;
+
+/// Refuses what does not fit the way in which the server is obtained.
+pub(super) fn check(source: &MatrixSource, matrix: &Matrix) -> Result<(), MatrixError> {
+    let server = &matrix.server;
+    check_keys(source, server)?;
+    check_samplers(source, &matrix.samplers)?;
+    match server.launch {
+        Launch::Sim => sim_parts(source, server).map(drop),
+        Launch::Attach => match server.url.as_deref().map(str::parse::<Endpoint>) {
+            Some(Ok(_)) => Ok(()),
+            Some(Err(error)) => Err(source.error_at("server.url", error)),
+            None => Err(source.error_at(
+                "server",
+                "launch = \"attach\" needs the URL of the server, like url = \"http://localhost:8000\"",
+            )),
+        },
+        Launch::Process => process_command(source, server, SOME_PORT).map(drop),
+        Launch::Compose => {
+            if server.file.is_none() {
+                return Err(source.error_at(
+                    "server",
+                    "launch = \"compose\" needs the compose file, like file = \"compose/vllm.yaml\"",
+                ));
+            }
+            compose_flags(source, server).map(drop)
+        }
+    }
+}
+
+/// Each key belongs to some ways of obtaining a server; elsewhere it would be passed over in silence.
+fn check_keys(source: &MatrixSource, server: &ServerTable) -> Result<(), MatrixError> {
+    use Launch::{Attach, Compose, Process};
+    let usual = ServerTable::default();
+    let keys: [(&str, bool, &[Launch]); 11] = [
+        ("url", server.url.is_some(), &[Attach]),
+        ("log", server.log.is_some(), &[Attach]),
+        ("command", server.command.is_some(), &[Process]),
+        ("folder", server.folder.is_some(), &[Process]),
+        ("file", server.file.is_some(), &[Compose]),
+        ("service", server.service != usual.service, &[Compose]),
+        ("environment", !server.environment.is_empty(), &[Process, Compose]),
+        ("flags", server.flags.is_some(), &[Process, Compose]),
+        ("port", server.port.is_some(), &[Process, Compose]),
+        ("ready-limit", server.ready_limit != usual.ready_limit, &[Process, Compose]),
+        ("stop-grace", server.stop_grace != usual.stop_grace, &[Process, Compose]),
+    ];
+    for (key, written, ways) in keys {
+        if written && !ways.contains(&server.launch) {
+            let names: Vec<_> =
+                ways.iter().map(|way| format!("launch = \"{}\"", way.as_str())).collect();
+            return Err(source.error_at(
+                &format!("server.{key}"),
+                format!(
+                    "it means nothing with launch = \"{}\"; it goes with {}",
+                    server.launch.as_str(),
+                    names.join(" or ")
+                ),
+            ));
+        }
+    }
+    if server.ready_limit.is_zero() {
+        return Err(source.error_at("server.ready-limit", "0s leaves the server no time to start"));
+    }
+    Ok(())
+}
+
+fn check_samplers(source: &MatrixSource, samplers: &SamplersTable) -> Result<(), MatrixError> {
+    for (key, period, [shortest, longest]) in [
+        ("gpu-period", samplers.gpu_period, SamplersTable::GPU_PERIODS),
+        ("metrics-period", samplers.metrics_period, SamplersTable::METRICS_PERIODS),
+    ] {
+        if !(shortest..=longest).contains(&period.get()) {
+            let [shortest, longest] = [shortest, longest].map(plimsoll_units::Span::new);
+            return Err(source.error_at(
+                &format!("samplers.{key}"),
+                format!("{period} is no period for it; allowed are {shortest} to {longest}"),
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! Which server a group is measured on: the one before, or another; and the end of each.
+
+use plimsoll_analysis::judge_settings;
+use plimsoll_records::LeftOut;
+
+use super::Run;
+use super::words::{factors, pilot_id, point_id};
+use crate::error::RunError;
+use crate::matrix::{Allowed, Launch};
+use crate::plan::{GroupPlan, derive_seed};
+use crate::target::{Opening, Target};
+
+impl Run<'_> {
+    /// What the ids of a group's points begin with.
+    pub(super) fn prefix(&self, number: usize) -> String {
+        if self.plan.groups.len() > 1 { format!("g{number:02}-") } else { String::new() }
+    }
+
+    /// The server that `group` is measured on: `current` if it serves, else another in its place.
+    /// `None` when it does not run with the settings that the matrix declares: then the group is left
+    /// out.
+    pub(super) fn target_of<'t>(
+        &mut self,
+        group: &GroupPlan,
+        prefix: &str,
+        current: &'t mut Option<Target>,
+    ) -> Result<Option<&'t mut Target>, RunError> {
+        if !current.as_ref().is_some_and(|target| target.serves(&group.matrix.server)) {
+            self.close(current.take());
+            let first = self.first_point(group, prefix);
+            let number = u32::try_from(self.manifest.targets.len()).unwrap_or(u32::MAX);
+            let opening = Opening {
+                source: &self.plan.source,
+                table: &group.matrix.server,
+                samplers: &self.plan.matrix.samplers,
+                clock: self.clock,
+                seed: derive_seed(self.plan.seed, 1),
+                number,
+                log: self.folder.point(&first)?.server_log(),
+                runtime: &self.runtime,
+                interrupt: self.interrupt,
+            };
+            let target = current.insert(Target::open(&opening)?);
+            self.manifest.targets.push(target.record());
+            self.manifest.target = self.manifest.targets[0].clone();
+            self.folder.write_manifest(&self.manifest)?;
+        }
+        let Some(target) = current else { return Ok(None) };
+        let allowed = group.matrix.experiment.allow.contains(&Allowed::SettingNotApplied);
+        match judge_settings(&target.settings, allowed) {
+            Some(finding) if !allowed => {
+                self.remark(format!("{}: nothing is measured on this server", finding.message));
+                self.manifest.left_out.push(LeftOut {
+                    point: if group.factors.is_empty() {
+                        "all points".to_owned()
+                    } else {
+                        factors(&group.factors)
+                    },
+                    reason: finding.message.clone(),
+                });
+                // Groups that differ in other things share the server, and with it the finding.
+                if !self.findings.contains(&finding) {
+                    self.findings.push(finding);
+                }
+                Ok(None)
+            }
+            _ => Ok(Some(target)),
+        }
+    }
+
+    /// Ends a server, if there is one, and says what is to be said of how it ended.
+    pub(super) fn close(&mut self, target: Option<Target>) {
+        if let Some(remark) = target.and_then(Target::close) {
+            self.remark(remark);
+        }
+    }
+
+    /// Whether the folder holds the log of a server that the run started.
+    pub(super) fn has_log(&self) -> bool {
+        let started = |group: &GroupPlan| {
+            matches!(group.matrix.server.launch, Launch::Process | Launch::Compose)
+        };
+        self.plan.groups.iter().any(started)
+    }
+
+    /// The id of the first point of a group.
+    fn first_point(&self, group: &GroupPlan, prefix: &str) -> String {
+        match group.loads.as_ref().and_then(|loads| loads.first()) {
+            Some(load) => point_id(prefix, *load, 0, &self.plan.matrix),
+            None => pilot_id(prefix, 1),
+        }
+    }
+}
