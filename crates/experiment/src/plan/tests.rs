@@ -49,12 +49,13 @@ fn factors_multiply_and_name_themselves() {
         labels,
         [
             "client.api=chat server.settings.max-num-seqs=16",
-            "client.api=chat server.settings.max-num-seqs=32",
             "client.api=completions server.settings.max-num-seqs=16",
+            "client.api=chat server.settings.max-num-seqs=32",
             "client.api=completions server.settings.max-num-seqs=32",
-        ]
+        ],
+        "those of one server side by side"
     );
-    assert_eq!(plan.groups[1].matrix.server.settings["max-num-seqs"], 32);
+    assert_eq!(plan.groups[2].matrix.server.settings["max-num-seqs"], 32);
 }
 
 #[test]
@@ -101,7 +102,7 @@ fn every_senseless_value_is_refused_with_its_place() {
         (
             "settings =",
             "url = \"http://x\"\nsettings =",
-            "m.toml:5: server.url: the simulator has no URL",
+            "m.toml:5: server.url: it means nothing with launch = \"sim\"",
         ),
         (
             "settings =",
