@@ -14,6 +14,10 @@ fn commit() -> Option<String> {
     for file in ["HEAD", "logs/HEAD"] {
         println!("cargo::rerun-if-changed={}", git(&["rev-parse", "--git-path", file])?);
     }
+    // What the program is made of, for `-dirty` to be true.
+    for source in ["../../crates", "../../bins", "../../Cargo.lock"] {
+        println!("cargo::rerun-if-changed={source}");
+    }
     let hash = git(&["rev-parse", "--short=12", "HEAD"])?;
     let clean = git(&["status", "--porcelain", "--untracked-files=no"])?.is_empty();
     Some(if clean { hash } else { format!("{hash}-dirty") })

@@ -250,6 +250,10 @@ fn wrong_keys_are_refused_before_anything_is_started() {
         ("server.command=\"serve {portt}\"", "{portt}"),
         ("server.command=\"serve 'open\"", "server.command"),
         ("server.flags={ }", "max-num-seqs"),
+        ("server.environment={ HF_TOKEN = \"hf_1\" }", "no secret"),
+        ("server.settings.api-key=\"sk-1\"", "no secret"),
+        ("server.command=\"vllm serve x --api-key sk-1\"", "no secret"),
+        ("server.command=[\"vllm\", \"serve\", \"--api-key=sk-1\"]", "no secret"),
         ("server.ready-limit=\"0s\"", "0s"),
         ("samplers.gpu-period=\"1ms\"", "10ms"),
         ("samplers.metrics-period=\"1h\"", "1m"),
@@ -259,5 +263,13 @@ fn wrong_keys_are_refused_before_anything_is_started() {
         source.set(set);
         let error = Plan::new(source).unwrap_err().to_string();
         assert!(error.contains(word), "{set}: {error}");
+        assert!(!error.contains("sk-1") && !error.contains("hf_1"), "{error}");
     }
+    let attached = "launch = \"attach\"\nurl = \"http://localhost:1\"\nlog = \"gone.log\"";
+    let text = matrix("x", "").replace("launch = \"process\"", attached);
+    let mut source = source(&text.replace("command = \"x\"", ""));
+    source.set("server.ready-limit=\"10m\"");
+    source.set("server.stop-grace=\"30s\"");
+    let error = Plan::new(source).unwrap_err().to_string();
+    assert!(error.contains("gone.log cannot be read"), "{error}");
 }

@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use plimsoll_nvml_stand_in::{Script, ScriptedGpu, ScriptedProcess, Step, Track, install};
 use plimsoll_records::{FindingCode, PointFile, ResultsFolder};
+use plimsoll_sim::{ModelProfile, SimConfig, SimServer};
 use serde_json::Value;
 
 /// One point of a second and a half on the simulator's small model.
@@ -100,16 +101,33 @@ fn gpus_are_watched_beside_the_load() {
 }
 
 #[test]
-fn a_gpu_that_is_lost_on_the_way_is_recorded_and_ends_nothing() {
+fn a_gpu_that_is_lost_on_the_way_is_recorded_and_ends_only_a_run_that_requires_it() {
     let folder = tempfile::tempdir().unwrap();
     let lost = ScriptedGpu { lost_at_sample: Some(40), ..card() };
     let library =
         install(&Script { gpus: vec![lost], ..Script::default() }, folder.path()).unwrap();
-    let output = saturation(folder.path(), &library, &[]);
+    let required = saturation(folder.path(), &library, &["--set", "load.rates=[60, 61]"]);
+    let error = String::from_utf8_lossy(&required.stderr);
+    assert_eq!(required.status.code(), Some(1), "{error}");
+    assert!(error.contains("samplers.gpu = \"required\"") && error.contains("lost"), "{error}");
+    let object: Value = serde_json::from_slice(&required.stdout).unwrap();
+    assert_eq!(
+        object["points"].as_array().unwrap().len(),
+        1,
+        "the point is kept, and the last one"
+    );
+
+    let url =
+        |sim: &SimServer| format!("server={{ launch = \"attach\", url = \"{}\" }}", sim.url());
+    let model = ModelProfile::tiny();
+    let sim = SimServer::start(SimConfig { model, ..SimConfig::default() }).unwrap();
+    let wished = ["--set", "samplers.gpu=auto", "--set", &url(&sim)];
+    let output = saturation(folder.path(), &library, &wished);
     let (object, _, point) = results(&output, folder.path());
     assert!(object["points"][0]["throughput_per_s"].as_f64() > Some(30.0), "{object}");
     let sampling = point.gpu_sampling.unwrap();
     assert!(sampling.remark.as_ref().is_some_and(|why| why.contains("lost")), "{sampling:?}");
+    sim.stop();
 }
 
 #[test]

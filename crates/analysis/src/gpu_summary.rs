@@ -7,11 +7,11 @@ use plimsoll_records::{GpuProcess, GpuWindow};
 /// The GPUs that a point used, over its window. docs/definitions.md has each formula.
 ///
 /// Sums and means are over the used GPUs, and not known as soon as one of them does not offer the
-/// reading: a sum over the others would be too small.
+/// reading, or was lost: a sum over the others would be too small.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GpuSummary {
-    /// Indices of the GPUs that count as used: all but those on which no process of the server was
-    /// seen.
+    /// Indices of the GPUs that count as used: those on which a process of the server was seen, or any
+    /// process where it is not known whose they are, or all where no process is known.
     pub gpus: Vec<u32>,
     /// Share of time in which a kernel ran, mean over the GPUs, percent.
     pub sm_utilisation_mean_pct: Option<f64>,
@@ -63,7 +63,7 @@ impl GpuSummary {
     /// of those that were.
     pub(crate) fn of(windows: &[GpuWindow], work: Work) -> Option<Self> {
         let used: Vec<&GpuWindow> = used(windows).collect();
-        if used.is_empty() {
+        if used.iter().all(|gpu| gpu.samples == 0) {
             return None;
         }
         let sum = |reading: fn(&GpuWindow) -> Option<f64>| -> Option<f64> {
@@ -107,10 +107,15 @@ impl ForeignProcess {
     }
 }
 
-/// The GPUs that count as used: sampled in the window, and not known to be without a process of the
-/// server.
+/// The GPUs that count as used: those on which the server was seen, and where it is not known whose a
+/// process is, those with a process. Where no process is known on any of them (drivers hide them from
+/// some containers), all that were sampled, but for those known to be without the server.
 pub(crate) fn used(windows: &[GpuWindow]) -> impl Iterator<Item = &GpuWindow> {
-    windows.iter().filter(|gpu| gpu.samples > 0 && gpu.used != Some(false))
+    let has_process = |gpu: &GpuWindow| gpu.used.unwrap_or(!gpu.processes.is_empty());
+    let known = windows.iter().any(has_process);
+    windows.iter().filter(move |gpu| {
+        if known { has_process(gpu) } else { gpu.used.is_none() && gpu.samples > 0 }
+    })
 }
 
 #[cfg(test)]
@@ -156,6 +161,42 @@ mod tests {
         assert_eq!((found.gpus.len(), found.foreign.len()), (2, 2));
         idle.samples = 0;
         assert_eq!(GpuSummary::of(&[idle], WORK), None, "it was not seen");
+    }
+
+    /// A GPU of which it is not known whose its processes are.
+    fn unknown(index: u32, processes: usize) -> GpuWindow {
+        let processes = vec![GpuProcess::default(); processes];
+        GpuWindow { used: None, processes, ..gpu(index) }
+    }
+
+    #[test]
+    fn idle_gpus_beside_a_server_of_unknown_processes_count_for_nothing() {
+        let mut eight: Vec<GpuWindow> = (0..8).map(|index| unknown(index, 0)).collect();
+        eight[3] = unknown(3, 1);
+        let found = GpuSummary::of(&eight, WORK).unwrap();
+        assert_eq!((found.gpus, found.energy_j_per_output_token), (vec![3], Some(0.5)));
+        eight[5] = unknown(5, 2);
+        assert_eq!(GpuSummary::of(&eight, WORK).unwrap().gpus, [3, 5]);
+        // The only one with a process was lost: nothing of the others is the server's.
+        eight[5] = unknown(5, 0);
+        (eight[3].samples, eight[3].energy_j) = (0, None);
+        assert_eq!(GpuSummary::of(&eight, WORK), None);
+        // No process is known at all.
+        eight[3] = unknown(3, 0);
+        assert_eq!(GpuSummary::of(&eight, WORK).unwrap().gpus, [0, 1, 2, 3, 4, 5, 6, 7]);
+        eight[0].samples = 0;
+        eight[1].used = Some(false);
+        assert_eq!(GpuSummary::of(&eight, WORK).unwrap().gpus, [2, 3, 4, 5, 6, 7]);
+        // The server is known on one: the rest is unknown, and its processes are not looked for.
+        eight[7].used = Some(true);
+        assert_eq!(GpuSummary::of(&eight, WORK).unwrap().gpus, [7]);
+    }
+
+    #[test]
+    fn the_sums_of_a_server_that_lost_a_gpu_are_not_known() {
+        let lost = GpuWindow { used: Some(true), gpu: 1, ..GpuWindow::default() };
+        let found = GpuSummary::of(&[gpu(0), lost], WORK).unwrap();
+        assert_eq!((found.gpus, found.energy_j, found.power_mean_w), (vec![0, 1], None, None));
     }
 
     #[test]

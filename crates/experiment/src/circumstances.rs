@@ -18,7 +18,7 @@ use crate::target::Target;
 
 /// Longest wait for a server to become idle between two points.
 pub(crate) const IDLE_LIMIT: Duration = Duration::from_secs(30);
-/// Wait between two points where the server does not say whether it is idle.
+/// Wait between two points where the server has no page that says whether it is idle.
 const IDLE_BLIND: Duration = Duration::from_millis(1500);
 /// How often the server's process is looked at while a point runs.
 const CHECK_EVERY: Duration = Duration::from_millis(200);
@@ -47,6 +47,8 @@ pub(crate) struct Seen {
     pub(crate) gpu_sampling: Option<SamplingRecord>,
     /// How the server ended, if it did.
     pub(crate) lost: Option<LaunchError>,
+    /// Which of the server's GPUs could not be watched, if any.
+    pub(crate) gpu_lost: Option<String>,
 }
 
 impl<'a> Circumstances<'a> {
@@ -113,7 +115,7 @@ impl<'a> Circumstances<'a> {
             if samples.has_page() {
                 let (counters, sampling) = samples.window(window.start, window.end);
                 (seen.server, seen.server_sampling) = (counters, Some(sampling));
-                dir.write_server(&samples.rows)?;
+                dir.write_server(samples.rows())?;
             }
             seen.settings = target.settings_of_note();
             seen.server_start = ServerStart { number: target.number, prefix_cache: self.cache };
@@ -122,10 +124,15 @@ impl<'a> Circumstances<'a> {
             let samples = gpus.take();
             let own = self.target.as_ref().map(|target| target.processes()).unwrap_or_default();
             // In a container the driver counts processes as its host does: then none is known as own.
-            let known = samples.processes.iter().any(|sighting| own.contains(&sighting.pid));
+            let mut sightings = samples.processes.iter().chain(&samples.earlier);
+            let known = sightings.any(|sighting| own.contains(&sighting.pid));
             let is_own = |pid: u32| own.contains(&pid);
             let is_own: Option<&dyn Fn(u32) -> bool> = known.then_some(&is_own);
             let (gpus, sampling) = samples.window(window.start, window.end, is_own);
+            // A window may be too short for a sample.
+            if window.length() >= 2 * samples.period {
+                seen.gpu_lost = samples.lost(&gpus);
+            }
             (seen.gpus, seen.gpu_sampling) = (gpus, Some(sampling));
             dir.write_gpu(&samples.rows)?;
         }
@@ -139,12 +146,12 @@ impl<'a> Circumstances<'a> {
         while self.clock.now() - start < IDLE_LIMIT && !interrupt.is_raised() {
             target.metrics.scrape_now();
             std::thread::sleep(Duration::from_millis(100));
-            let latest = target.metrics.latest().filter(|(at, _)| *at >= start);
-            match latest.and_then(|(_, sample)| sample.idle()) {
-                Some(true) => return true,
-                Some(false) => {}
-                None if self.clock.now() - start >= IDLE_BLIND => return true,
-                None => {}
+            let latest = target.metrics.latest();
+            // A page that says it but does not come is that of a server with much to do.
+            let says = latest.is_some_and(|(_, sample)| sample.idle().is_some());
+            let now = latest.filter(|(at, _)| *at >= start).and_then(|(_, sample)| sample.idle());
+            if now == Some(true) || (!says && self.clock.now() - start >= IDLE_BLIND) {
+                return true;
             }
         }
         interrupt.is_raised()

@@ -38,6 +38,9 @@ pub enum RunError {
     /// The matrix requires GPUs to be watched, and they cannot be.
     #[error("samplers.gpu = \"required\": {0}")]
     Gpu(GpuError),
+    /// The matrix requires GPUs to be watched, and one was lost on the way.
+    #[error("samplers.gpu = \"required\": {0}")]
+    GpuLost(String),
     /// The simulator could not be started.
     #[error("the simulator did not start: {0}")]
     Sim(#[from] StartError),

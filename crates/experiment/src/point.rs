@@ -63,6 +63,8 @@ pub(crate) struct MeasuredPoint {
     pub(crate) remarks: Vec<String>,
     /// How the server ended, if it did.
     pub(crate) lost: Option<LaunchError>,
+    /// Which of the server's GPUs could not be watched, if any.
+    pub(crate) gpu_lost: Option<String>,
 }
 
 impl PointPlan<'_> {
@@ -151,7 +153,7 @@ pub(crate) fn measure(
         workload: plan.workload.clone(),
     };
     dir.write_point_file(&file)?;
-    Ok(MeasuredPoint { file, rows, remarks, lost: seen.lost })
+    Ok(MeasuredPoint { file, rows, remarks, lost: seen.lost, gpu_lost: seen.gpu_lost })
 }
 
 /// Feeders that hold bodies enough for warm-up and window ready, within a limit of memory; they go

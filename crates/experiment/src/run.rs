@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use plimsoll_analysis::{AuditedPoint, Judgement, judge, judge_self_tests};
 use plimsoll_gpu::{GpuConfig, GpuSampler};
 use plimsoll_records::{
-    Finding, Manifest, PointFile, ResultsFolder, RunStatus, SelfTestTime, Tool,
+    Finding, Manifest, PointFile, ResultsFolder, RunStatus, SelfTestTime, SummaryRow, Tool,
 };
 use plimsoll_units::RunClock;
 use tokio::runtime::Runtime;
@@ -93,6 +93,8 @@ pub fn run(
         tester: None,
         gpus: gpus.ok(),
         made_for_it: fresh.then(|| options.results.clone()),
+        lost: false,
+        gpu_lost: None,
         findings: Vec::new(),
     };
     remarks.into_iter().for_each(|remark| run.remark(remark));
@@ -115,7 +117,7 @@ pub fn run(
 /// When the matrix requires it and it cannot be had.
 fn gpus(plan: &Plan, clock: RunClock) -> Result<Result<GpuSampler, String>, RunError> {
     let samplers = &plan.matrix.samplers;
-    let server = &plan.matrix.server;
+    let servers = || plan.groups.iter().map(|group| &group.matrix.server);
     let start = || {
         let period = samplers.gpu_period.get();
         GpuSampler::start(GpuConfig { period, ..GpuConfig::new(clock) })
@@ -124,8 +126,10 @@ fn gpus(plan: &Plan, clock: RunClock) -> Result<Result<GpuSampler, String>, RunE
     match samplers.gpu {
         GpuSampling::Required => start().map(Ok).map_err(RunError::Gpu),
         GpuSampling::Off => unwatched("samplers.gpu = \"off\""),
-        GpuSampling::Auto if server.launch == Launch::Sim => unwatched("the simulator uses no GPU"),
-        GpuSampling::Auto if !Target::is_local(server) => {
+        GpuSampling::Auto if servers().all(|server| server.launch == Launch::Sim) => {
+            unwatched("the simulator uses no GPU")
+        }
+        GpuSampling::Auto if !servers().any(Target::is_local) => {
             unwatched("the server is on another machine")
         }
         GpuSampling::Auto => Ok(start().map_err(|error| error.to_string())),
@@ -151,6 +155,10 @@ struct Run<'a> {
     gpus: Option<GpuSampler>,
     /// The folder of all results, if this run made it.
     made_for_it: Option<PathBuf>,
+    /// Whether the server ended by itself.
+    lost: bool,
+    /// Which GPU could not be watched at the last point.
+    gpu_lost: Option<String>,
     /// What is found of the run as a whole while it goes on.
     findings: Vec<Finding>,
 }
@@ -160,6 +168,9 @@ impl Run<'_> {
     fn groups(&mut self) -> Result<RunStatus, RunError> {
         let mut target = None;
         let status = self.each_group(&mut target);
+        // Ending a server takes its time: what was measured is kept before.
+        self.folder.write_summary(&self.summary())?;
+        self.folder.write_manifest(&self.manifest)?;
         self.close(target);
         if matches!(status, Ok(RunStatus::Complete)) {
             self.self_test(SelfTestTime::After)?;
@@ -204,7 +215,7 @@ impl Run<'_> {
             }
             failure => failure,
         };
-        let rows: Vec<_> = self.done.iter().map(|point| summary_row(&point.summary)).collect();
+        let rows = self.summary();
         let judgement = judge(std::mem::take(&mut self.done))
             .with_findings(judge_self_tests(&self.manifest.self_tests))
             .with_findings(std::mem::take(&mut self.findings));
@@ -220,6 +231,11 @@ impl Run<'_> {
 }
 
 impl Run<'_> {
+    /// The rows of the points so far.
+    fn summary(&self) -> Vec<SummaryRow> {
+        self.done.iter().map(|point| summary_row(&point.summary)).collect()
+    }
+
     /// Removes the folder of a run of which not one request was sent: it would say nothing.
     fn leave_nothing(&self) {
         let _ = std::fs::remove_dir_all(self.folder.path());

@@ -25,7 +25,7 @@ pub(crate) use sim::sim_parts;
 
 /// Limit for one request to the control plane before any load.
 const CONTROL_TIMEOUT: Duration = Duration::from_secs(60);
-/// Limit for one reading of the metrics.
+/// Limit for one reading of the metrics, unless the period is longer.
 const METRICS_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// What a target is obtained with.
@@ -51,6 +51,8 @@ pub(crate) struct Target {
     pub(crate) model: ModelInfo,
     /// Its settings, declared and in effect.
     pub(crate) settings: Vec<SettingRecord>,
+    /// What of the settings could not be read, and where sources disagree.
+    pub(crate) remarks: Vec<String>,
     /// How many were obtained before it in the run.
     pub(crate) number: u32,
     owned: Box<dyn Owned>,
@@ -67,9 +69,11 @@ impl Target {
         let Opening { source, table, runtime, interrupt, .. } = *opening;
         let api_key = api_key(source, table)?;
         make_room(&opening.log)?;
-        let mut owned = launch::obtain(source, table, opening.seed, &opening.log)?;
+        let mut owned =
+            launch::obtain(source, table, opening.seed, &opening.log, api_key.as_slice())?;
         let key = api_key.as_deref().map(ApiKey::new).transpose()?;
-        let metrics = ControlClient::new(owned.url(), key.clone(), METRICS_TIMEOUT)?;
+        let period = opening.samplers.metrics_period.get();
+        let metrics = ControlClient::new(owned.url(), key.clone(), METRICS_TIMEOUT.max(period))?;
         let control = ControlClient::new(owned.url(), key, CONTROL_TIMEOUT)?;
         if matches!(table.launch, Launch::Process | Launch::Compose) {
             let limit = table.ready_limit.get();
@@ -90,14 +94,14 @@ impl Target {
         let in_effect =
             runtime.block_on(interrupt.unless(collect_settings(&control, log.as_deref())))?;
         let settings = compare_settings(&table.settings, &in_effect);
-        let metrics =
-            MetricsSampler::start(metrics, opening.clock, opening.samplers.metrics_period.get())
-                .map_err(RunError::io("start the thread that reads the server's metrics"))?;
+        let metrics = MetricsSampler::start(metrics, opening.clock, period)
+            .map_err(RunError::io("start the thread that reads the server's metrics"))?;
         Ok(Self {
             control,
             metrics,
             model,
             settings,
+            remarks: in_effect.remarks().to_vec(),
             number: opening.number,
             owned,
             identity,

@@ -65,6 +65,16 @@ pub enum GpuError {
     /// The driver knows no device.
     #[error("the NVIDIA driver knows no GPU: nvidia-smi -L should list one")]
     NoDevice,
+    /// The driver was asked to open, and has not answered.
+    #[error(
+        "the NVIDIA driver has not opened within {waited:?}: a GPU may have fallen off the bus (dmesg \
+         says so, and nvidia-smi hangs as well), then reboot; where it is only slow, keep its GPUs \
+         initialised by nvidia-smi -pm 1"
+    )]
+    NoAnswer {
+        /// How long was waited for it.
+        waited: Duration,
+    },
     /// Something else that the driver said.
     #[error("{doing}: {source}")]
     Driver {
@@ -73,7 +83,7 @@ pub enum GpuError {
         /// What it said.
         source: NvmlError,
     },
-    /// The sampler's thread could not be started.
+    /// The sampler's thread could not be started, or ended before it had opened the driver.
     #[error("no thread for the GPU sampler: {0}")]
     Thread(#[source] io::Error),
 }

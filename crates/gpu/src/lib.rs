@@ -1,10 +1,11 @@
 //! What the GPUs do while a server is measured.
 //!
 //! In order of use: [`GpuSampler::start`] opens the driver by a [`GpuConfig`] and samples every
-//! device on threads of its own; [`GpuSampler::machine`] says what there is, as a [`GpuMachine`];
-//! [`GpuSampler::take`] gives the [`GpuSamples`] since the last take, and [`GpuSamples::window`]
-//! says what they mean for a window of time: means, energy, throttling, foreign processes. Who
-//! wants one sample on a thread of his own takes a [`GpuDriver`] and a [`GpuReader`]. [`Dmon`] reads
+//! device, both on threads of its own; [`GpuSampler::machine`] says what there is, as a
+//! [`GpuMachine`]; [`GpuSampler::take`] gives the [`GpuSamples`] since the last take;
+//! [`GpuSamples::window`] says what they mean for a window of time: means, energy, throttling, foreign
+//! processes; and [`GpuSamples::lost`] whether a device of the server was lost in it. Who wants one
+//! sample on a thread of his own takes a [`GpuDriver`] and a [`GpuReader`]. [`Dmon`] reads
 //! what `nvidia-smi dmon` wrote for someone else. Whatever keeps the GPUs from being watched is a
 //! [`GpuError`] with its remedy.
 //!

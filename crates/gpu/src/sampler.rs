@@ -4,9 +4,14 @@
 //! absolute deadline of the run's clock, in nanoseconds. When a call into the driver takes longer than
 //! a period, the deadlines that passed meanwhile have no sample: a gap in the rows, after which they
 //! stand where they would have stood. The slow readings have a second thread (see `census.rs`).
+//!
+//! The driver is opened on the sampler's thread as well: with a card that fell off the bus, that call
+//! may never return.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -23,6 +28,9 @@ const CENSUS_PERIOD: Duration = Duration::from_secs(1);
 
 /// Longest sleep without a look at whether to stop.
 const LONGEST_SLEEP: Duration = Duration::from_millis(100);
+
+/// Longest wait for the driver to open. Where it keeps no GPU initialised, that takes seconds.
+const LONGEST_OPEN: Duration = Duration::from_secs(10);
 
 /// Longest wait for the sampler's threads to end. A driver that hangs must not hang the caller.
 const LONGEST_STOP: Duration = Duration::from_secs(2);
@@ -78,26 +86,46 @@ struct Shared {
 impl GpuSampler {
     /// Opens the driver and starts to sample.
     ///
+    /// It waits for the driver for ten seconds at most. One that opens later is closed again.
+    ///
     /// # Errors
-    /// When the period is out of range, and as [`GpuDriver::open`].
+    /// When the period is out of range, when the driver does not answer or a thread is not to be had,
+    /// and as [`GpuDriver::open`].
     pub fn start(config: GpuConfig) -> Result<Self, GpuError> {
+        Self::start_within(config, LONGEST_OPEN)
+    }
+
+    fn start_within(config: GpuConfig, longest_open: Duration) -> Result<Self, GpuError> {
         let GpuConfig { library, period, clock } = config;
         if !(GpuConfig::SHORTEST_PERIOD..=GpuConfig::LONGEST_PERIOD).contains(&period) {
             return Err(GpuError::Period { period });
         }
-        let driver = GpuDriver::open(library.as_deref())?;
-        let machine = driver.machine();
         let shared = Arc::new(Shared {
-            samples: Mutex::new(GpuSamples::empty(period, driver.indices())),
+            samples: Mutex::new(GpuSamples::empty(period, Vec::new())),
             stop: AtomicBool::new(false),
             census_cpu_ns: AtomicU64::new(0),
         });
         let for_thread = Arc::clone(&shared);
+        let (opened, answer) = mpsc::sync_channel(1);
         let thread = thread::Builder::new()
             .name("plimsoll-gpu".to_owned())
-            .spawn(move || for_thread.run(&driver, period, clock))
+            .spawn(move || {
+                if let Some(driver) = for_thread.open(library.as_deref(), &opened) {
+                    for_thread.run(&driver, period, clock);
+                }
+            })
             .map_err(GpuError::Thread)?;
-        Ok(Self { shared, machine, thread: Some(thread) })
+        match answer.recv_timeout(longest_open) {
+            Ok(machine) => Ok(Self { shared, machine: machine?, thread: Some(thread) }),
+            Err(RecvTimeoutError::Timeout) => {
+                // It may answer between this moment and the end of the channel.
+                shared.stop.store(true, Ordering::Relaxed);
+                Err(GpuError::NoAnswer { waited: longest_open })
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(GpuError::Thread(io::Error::other("it panicked while it opened the driver")))
+            }
+        }
     }
 
     /// The GPUs of the machine, as the driver described them at the start.
@@ -154,7 +182,27 @@ impl Shared {
         !self.stop.load(Ordering::Relaxed)
     }
 
-    /// The life of the sampler's thread.
+    /// Opens the driver and tells what it says of the machine, or why it cannot be had; `None` when
+    /// there is nothing to sample, or nobody waits for it any more.
+    fn open(
+        &self,
+        library: Option<&Path>,
+        opened: &SyncSender<Result<GpuMachine, GpuError>>,
+    ) -> Option<GpuDriver> {
+        match GpuDriver::open(library) {
+            Ok(driver) => {
+                self.samples().gpus = driver.indices();
+                opened.send(Ok(driver.machine())).ok().map(|()| driver)
+            }
+            Err(error) => {
+                // Whoever gave up waiting has an error of his own.
+                let _ = opened.send(Err(error));
+                None
+            }
+        }
+    }
+
+    /// The life of the sampler's thread, once the driver is open.
     fn run(&self, driver: &GpuDriver, period: Duration, clock: RunClock) {
         let desk = Desk::default();
         thread::scope(|scope| {
@@ -245,6 +293,8 @@ fn cpu_time() -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use plimsoll_nvml_stand_in::{Script, ScriptedGpu, install};
+
     use super::*;
 
     #[test]
@@ -255,6 +305,47 @@ mod tests {
         assert_eq!(due(1_106), 1_107);
         assert_eq!(due(1_107), 1_207, "the deadline of this moment has had its sample");
         assert_eq!(due(1_950), 2_007, "a slow call skips deadlines, and moves none");
+    }
+
+    /// A library whose start takes so long, and the folder that it stays in.
+    fn slow(init_sleep_ms: u64) -> (tempfile::TempDir, GpuConfig) {
+        let dir = tempfile::tempdir().unwrap();
+        let gpus = vec![ScriptedGpu::named("slow")];
+        let library = install(&Script { init_sleep_ms, gpus, ..Script::default() }, dir.path());
+        let library = Some(library.unwrap());
+        (dir, GpuConfig { library, ..GpuConfig::new(RunClock::start()) })
+    }
+
+    #[test]
+    fn a_driver_that_does_not_open_is_an_error_and_holds_nobody() {
+        let (_dir, config) = slow(3_600_000);
+        let limit = Duration::from_millis(50);
+        let error = GpuSampler::start_within(config, limit).unwrap_err();
+        assert!(matches!(error, GpuError::NoAnswer { waited } if waited == limit), "{error}");
+        assert!(error.to_string().contains("has not opened within 50ms"), "{error}");
+    }
+
+    #[test]
+    fn a_driver_that_opens_in_time_is_sampled_however_slowly() {
+        let (_dir, config) = slow(200);
+        let sampler = GpuSampler::start_within(config, Duration::from_secs(60)).unwrap();
+        assert_eq!(sampler.machine().gpus.len(), 1);
+        assert_eq!(sampler.finish().gpus, [0]);
+    }
+
+    #[test]
+    fn a_driver_that_opens_for_nobody_is_closed_again() {
+        let (_dir, config) = slow(0);
+        let shared = Shared {
+            samples: Mutex::default(),
+            stop: AtomicBool::new(false),
+            census_cpu_ns: AtomicU64::new(0),
+        };
+        let (opened, answer) = mpsc::sync_channel(1);
+        assert!(shared.open(config.library.as_deref(), &opened).is_some());
+        assert_eq!(answer.recv().unwrap().unwrap().gpus.len(), 1);
+        drop(answer);
+        assert!(shared.open(config.library.as_deref(), &opened).is_none());
     }
 
     #[test]

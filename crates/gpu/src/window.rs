@@ -6,8 +6,12 @@ use std::time::Duration;
 use plimsoll_records::{GpuProcess, GpuRow, GpuWindow, SamplingRecord};
 use plimsoll_units::RunNanos;
 
-use crate::samples::{CpuReading, GpuSamples};
+use crate::samples::{CpuReading, GpuMiss, GpuSamples};
 use crate::throttle::throttle_words;
+
+mod judged;
+
+use judged::{Kept, judged};
 
 /// How far beyond the readings of a counter its value is still told, in periods.
 const REACH_PERIODS: u32 = 2;
@@ -29,12 +33,16 @@ impl GpuSamples {
     /// - memory errors: the counter's last reading before the end less the last one up to the start, or
     ///   else less the first one inside; none without two readings, or when it falls;
     /// - processes: those seen inside the window, or, when nobody looked inside it, those of the last
-    ///   look before.
+    ///   look before; of a lost device even where that belongs to an earlier take.
     ///
-    /// In the sampling record, `samples` are those of the device that has most, and `longest_gap_ms`
-    /// is that of the device with the longest, from the window's start or a sample to the next sample
-    /// or the window's end. `cpu_share` is that of the sampler's threads between the samples next to
-    /// the window's ends.
+    /// The sampling record is of the server's devices: those on which it was seen, or, where it is not
+    /// known whose a process is, those with a process; where no process is known at all, those with a
+    /// sample. When that leaves none, it is of all with a sample, or of all. `samples` and `failed`
+    /// are those of the device with the largest `failed / (samples + failed)`, of equal ones of that
+    /// with the fewest samples. `longest_gap_ms` is that of the device with the longest, from the
+    /// window's start or a sample to the next sample or the window's end. `cpu_share` is that of the
+    /// sampler's threads between the samples next to the window's ends. The remark tells of all
+    /// devices.
     #[must_use]
     pub fn window(
         &self,
@@ -46,46 +54,31 @@ impl GpuSamples {
         let known = self.gpus.iter().copied().chain(self.rows.iter().map(|row| row.gpu));
         let gpus: BTreeSet<u32> = known.collect();
         let mut windows = Vec::new();
-        let mut longest = if gpus.is_empty() { end - start } else { Duration::ZERO };
+        let mut kept: BTreeMap<u32, Kept> = BTreeMap::new();
         for gpu in gpus {
             let rows: Vec<&GpuRow> = self.rows.iter().filter(|row| row.gpu == gpu).collect();
             let inside: Vec<&GpuRow> =
                 rows.iter().copied().filter(|row| cut.contains(row.at)).collect();
-            longest = longest.max(cut.longest_gap(&inside));
+            let missed = |miss: &&GpuMiss| miss.gpu == gpu && cut.contains(miss.at);
+            let samples = inside.len() as u64;
+            let failed = self.misses.iter().filter(missed).count() as u64;
+            let longest_gap = cut.longest_gap(&inside);
+            kept.insert(gpu, Kept { samples, failed, longest_gap });
             windows.push(cut.gpu(gpu, &rows, &inside, own));
         }
-        let failed = self.misses.iter().filter(|miss| cut.contains(miss.at)).count();
+        let judged = judged(&windows);
+        kept.retain(|gpu, _| judged.contains(gpu));
+        let worst = kept.values().copied().max_by(Kept::by_failures).unwrap_or_default();
+        let longest = kept.values().map(|kept| kept.longest_gap).max().unwrap_or(end - start);
         let sampling = SamplingRecord {
             period_ms: self.period.as_secs_f64() * 1e3,
-            samples: windows.iter().map(|window| window.samples).max().unwrap_or(0),
-            failed: failed as u64,
+            samples: worst.samples,
+            failed: worst.failed,
             longest_gap_ms: longest.as_secs_f64() * 1e3,
             cpu_share: cpu_share(&self.cpu, start, end),
-            remark: self.remark(),
+            remark: self.remark(&judged),
         };
         (windows, sampling)
-    }
-
-    /// What went wrong, in a sentence; `None` when nothing did.
-    fn remark(&self) -> Option<String> {
-        let lost = self.losses.iter().map(|loss| {
-            format!(
-                "GPU {} was lost {:.3} s into the run: {}",
-                loss.gpu,
-                loss.at.as_secs_f64(),
-                loss.error
-            )
-        });
-        let failed = self.failures.iter().map(|failure| {
-            let times = if failure.count == 1 {
-                "once".to_owned()
-            } else {
-                format!("{} times", failure.count)
-            };
-            format!("GPU {}: {} failed {times}: {}", failure.gpu, failure.reading, failure.error)
-        });
-        let all: Vec<String> = lost.chain(failed).collect();
-        (!all.is_empty()).then(|| all.join("; "))
     }
 }
 
@@ -164,7 +157,7 @@ impl Cut<'_> {
         let inside = looks.clone().any(|at| self.contains(at));
         let before = looks.rfind(|at| *at < self.start);
         if !inside && before.is_none() {
-            return None;
+            return self.before_loss(gpu, own);
         }
         let counts = |at| if inside { self.contains(at) } else { before == Some(at) };
         let mut seen: BTreeMap<u32, GpuProcess> = BTreeMap::new();
@@ -181,6 +174,20 @@ impl Cut<'_> {
             }
         }
         Some(seen.into_values().collect())
+    }
+
+    /// The processes that a device had when it was last looked at, in an earlier take; `None` when it
+    /// is not lost, or had none.
+    fn before_loss(&self, gpu: u32, own: Option<&dyn Fn(u32) -> bool>) -> Option<Vec<GpuProcess>> {
+        self.samples.losses.iter().find(|loss| loss.gpu == gpu)?;
+        let seen = self.samples.earlier.iter().filter(|sighting| sighting.gpu == gpu);
+        let processes = seen.map(|sighting| GpuProcess {
+            pid: sighting.pid,
+            name: sighting.name.clone(),
+            memory_max_bytes: sighting.memory_bytes,
+            own: own.map(|own| own(sighting.pid)),
+        });
+        Some(processes.collect()).filter(|processes: &Vec<_>| !processes.is_empty())
     }
 
     /// The longest time without a sample, the window's ends included.

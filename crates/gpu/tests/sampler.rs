@@ -229,10 +229,47 @@ fn a_device_lost_in_the_middle_is_recorded_and_the_rest_goes_on() {
     assert!(loss.at > of(&samples, 1)[2].at && loss.at < clock.now());
     assert!(loss.error.contains("fell off the bus"), "{}", loss.error);
     let end = samples.rows.last().unwrap().at;
-    let (windows, sampling) = samples.window(loss.at, end, None);
-    assert_eq!((windows[1].gpu, windows[1].samples), (1, 0));
-    assert_eq!(sampling.longest_gap_ms, (end - loss.at).as_secs_f64() * 1e3);
+    // Nothing is known of processes: each of them may be the server's.
+    let (windows, sampling) = samples.window(RunNanos::ZERO, end, None);
+    assert_eq!((windows[1].gpu, windows[1].samples, sampling.samples), (1, 3, 3));
+    let last = of(&samples, 1)[2].at;
+    assert!(sampling.longest_gap_ms >= (end - last).as_secs_f64() * 1e3);
     assert!(sampling.remark.unwrap().starts_with("GPU 1 was lost"));
+    assert!(samples.lost(&windows).unwrap().contains("fell off the bus"));
+}
+
+#[test]
+fn what_was_on_a_lost_device_is_known_though_it_was_seen_in_an_earlier_take() {
+    let dir = tempfile::tempdir().unwrap();
+    let process = |pid| vec![vec![ScriptedProcess { pid, memory_bytes: Some(4) }]];
+    // Two seconds are enough for the first look, which comes at once.
+    let lost = ScriptedGpu { lost_at_sample: Some(200), compute: process(100), ..counting() };
+    let other = ScriptedGpu { compute: process(200), ..counting() };
+    let library = install(&script(vec![lost, other]), dir.path()).unwrap();
+    let (clock, period) = (RunClock::start(), Duration::from_millis(10));
+    let config = GpuConfig { library: Some(library), period, clock };
+    let sampler = GpuSampler::start(config).unwrap();
+    while sampler.take().losses.is_empty() {
+        assert!(clock.now() < RunNanos::ZERO + PATIENCE);
+        thread::sleep(Duration::from_millis(5));
+    }
+    let start = clock.now();
+    let mut all = sampler.take();
+    let mut seen = false;
+    while !seen {
+        assert!(clock.now() < RunNanos::ZERO + PATIENCE);
+        thread::sleep(Duration::from_millis(5));
+        let more = sampler.take();
+        seen = more.rows.iter().any(|row| row.processes.is_some());
+        add(&mut all, more);
+    }
+    for (pid, ours) in [(100, true), (200, false)] {
+        let is_own = |one| one == pid;
+        let (windows, sampling) = all.window(start, RunNanos::MAX, Some(&is_own));
+        let used: Vec<_> = windows.iter().map(|window| window.used).collect();
+        assert_eq!(used, [Some(ours), Some(!ours)]);
+        assert_eq!((all.lost(&windows).is_some(), sampling.samples == 0), (ours, ours));
+    }
 }
 
 #[test]
@@ -499,6 +536,29 @@ fn the_machine_is_described_with_its_links() {
     assert_eq!(record.sm_clock_max_mhz, Some(1_980));
     let bare = &machine.gpus[4];
     assert_eq!((bare.uuid.as_ref(), bare.memory_bytes, bare.power_limit_mw), (None, None, None));
+}
+
+#[test]
+fn without_a_thread_there_is_an_error() {
+    const NAME: &str = "without_a_thread_there_is_an_error";
+    const HUGE: &str = "140737488355328";
+    if env::var("RUST_MIN_STACK").is_ok_and(|size| size == HUGE) {
+        let library = Some("/nowhere/libnvidia-ml.so.1".into());
+        let config = GpuConfig { library, ..GpuConfig::new(RunClock::start()) };
+        let error = GpuSampler::start(config).unwrap_err();
+        assert!(matches!(error, GpuError::Thread(_)), "{error}");
+        assert!(error.to_string().starts_with("no thread for the GPU sampler"), "{error}");
+        return;
+    }
+    // In a process whose threads want more stack than there are addresses, no thread starts. The test
+    // itself runs on the first one.
+    let again = process::Command::new(env::current_exe().unwrap())
+        .args(["--exact", NAME, "--test-threads=1"])
+        .env("RUST_MIN_STACK", HUGE)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&again.stdout).into_owned();
+    assert!(again.status.success() && said.contains("1 passed"), "{said}");
 }
 
 #[test]

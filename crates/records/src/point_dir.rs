@@ -98,11 +98,15 @@ impl PointDir {
 
     /// Writes `server.parquet`, replacing the one that is there; makes the folder where it is missing.
     ///
+    /// Rows are drawn as they are written: those of a long point need not be in memory together.
     /// Stamps beyond `i64::MAX` ns become `i64::MAX`.
     ///
     /// # Errors
     /// When the system refuses.
-    pub fn write_server(&self, rows: &[ServerRow]) -> Result<(), RecordsError> {
+    pub fn write_server(
+        &self,
+        rows: impl IntoIterator<Item = ServerRow>,
+    ) -> Result<(), RecordsError> {
         self.write_samples(Table::Server, encode_server(rows))
     }
 

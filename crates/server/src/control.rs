@@ -53,7 +53,8 @@ pub enum TokenizeInput<'a> {
 pub struct Response {
     /// The HTTP status.
     pub status: u16,
-    /// The body, whole.
+    /// The body, whole, with the client's key taken out should the server have echoed it. A key of
+    /// fewer than 6 characters stays: it may be part of any word.
     pub body: Bytes,
 }
 
@@ -243,7 +244,16 @@ impl ControlClient {
     /// HTTP or longer than 16 MiB.
     pub async fn post_json(&self, path: &str, body: Bytes) -> Result<Response, ServerError> {
         let answer = self.http.post(path, Some(body)).await?;
-        Ok(Response { status: answer.status, body: answer.body })
+        let body = match self.http.key() {
+            Some(key) => key.scrub_body(answer.body),
+            None => answer.body,
+        };
+        Ok(Response { status: answer.status, body })
+    }
+
+    /// The start of `text`, which came from the server, fit for an error and without the key.
+    pub(crate) fn quote(&self, text: &str, max: usize) -> String {
+        self.http.quote(text, max)
     }
 
     /// `answer` if it is a success, `None` if there is no such route, else its error.

@@ -29,7 +29,7 @@ use crate::{ApiKey, ServerError, UnreachableCause};
 const MAX_BODY: usize = 16 << 20;
 
 /// The longest text of a server that an error quotes, in characters.
-const MAX_QUOTE: usize = 200;
+pub(crate) const MAX_QUOTE: usize = 200;
 
 /// Asks one server.
 #[derive(Clone)]
@@ -247,17 +247,22 @@ impl Answer {
         String::from_utf8_lossy(&self.body)
     }
 
-    /// The server's own words for an error: the message of its JSON in the forms that servers
-    /// write, else the body itself.
+    /// The server's own words for an error.
     pub(crate) fn message(&self) -> String {
-        let json = self.json();
-        let words = json.as_ref().and_then(|json| {
-            ["/error/message", "/error", "/message", "/detail", "/detail/0/msg"]
-                .iter()
-                .find_map(|path| json.pointer(path)?.as_str())
-        });
-        words.map_or_else(|| self.text().into_owned(), str::to_owned)
+        message(&self.body)
     }
+}
+
+/// The server's own words for an error: the message of its JSON in the forms that servers write, else
+/// the body itself. They may hold the key: [`Http::quote`] takes it out.
+pub(crate) fn message(body: &[u8]) -> String {
+    let json: Option<Value> = serde_json::from_slice(body).ok();
+    let words = json.as_ref().and_then(|json| {
+        ["/error/message", "/error", "/message", "/detail", "/detail/0/msg"]
+            .iter()
+            .find_map(|path| json.pointer(path)?.as_str())
+    });
+    words.map_or_else(|| String::from_utf8_lossy(body).into_owned(), str::to_owned)
 }
 
 /// A connector that trusts what the system trusts, or Mozilla's roots on a system without any.

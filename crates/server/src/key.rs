@@ -2,9 +2,16 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use hyper::header::HeaderValue;
 
 use crate::ServerError;
+
+/// What stands where a key was.
+const HIDDEN: &str = "[api key]";
+
+/// Shorter keys are stand-ins (`EMPTY`, `none`), and may be part of any word.
+const SHORTEST: usize = 6;
 
 /// An API key, sent as `Authorization: Bearer ...` and shown nowhere.
 #[derive(Clone)]
@@ -42,9 +49,29 @@ impl ApiKey {
         self.header.clone()
     }
 
-    /// `text` without the key: servers are known to echo the key they refuse.
+    /// `text` without the key, be it written as it is or as JSON writes it: servers are known to echo
+    /// the key they refuse.
     pub(crate) fn scrub(&self, text: &str) -> String {
-        text.replace(&self.secret, "[api key]")
+        let escaped = serde_json::Value::from(self.secret.as_str()).to_string();
+        let escaped = &escaped[1..escaped.len() - 1];
+        let text = text.replace(&self.secret, HIDDEN);
+        if escaped == self.secret { text } else { text.replace(escaped, HIDDEN) }
+    }
+
+    /// `body` without the key, unless the key is so short that it may be part of any word.
+    pub(crate) fn scrub_body(&self, body: Bytes) -> Bytes {
+        let secret = self.secret.as_bytes();
+        let echoed = secret.len() >= SHORTEST
+            && (body.windows(secret.len()).any(|window| window == secret)
+                // What JSON would write in another way is not looked for in every answer.
+                || secret.iter().any(|byte| matches!(byte, b'"' | b'\\')));
+        if !echoed {
+            return body;
+        }
+        match std::str::from_utf8(&body) {
+            Ok(text) => self.scrub(text).into(),
+            Err(_) => self.scrub(&String::from_utf8_lossy(&body)).into(),
+        }
     }
 }
 
@@ -65,6 +92,23 @@ mod tests {
         assert!(!format!("{:?}", key.header()).contains("secret"));
         assert_eq!(key.header().to_str().unwrap(), "Bearer sk-secret-42");
         assert_eq!(key.scrub("bad key sk-secret-42!"), "bad key [api key]!");
+        assert_eq!(&key.scrub_body("\"sk-secret-42\"".into())[..], b"\"[api key]\"");
+        assert_eq!(
+            &key.scrub_body(b"\xff sk-secret-42"[..].into())[..],
+            "\u{fffd} [api key]".as_bytes()
+        );
+        let quoted = ApiKey::new("sk\"secret").unwrap();
+        assert_eq!(
+            quoted.scrub(r#"{"e":"sk\"secret"} sk"secret"#),
+            r#"{"e":"[api key]"} [api key]"#
+        );
+    }
+
+    #[test]
+    fn a_stand_in_for_a_key_garbles_no_body() {
+        let body = Bytes::from_static(b"{\"choices\": []}");
+        assert_eq!(ApiKey::new("e").unwrap().scrub_body(body.clone()), body);
+        assert_eq!(ApiKey::new("sk-other").unwrap().scrub_body(body.clone()), body);
     }
 
     #[test]

@@ -78,13 +78,15 @@ pub trait Owned: fmt::Debug + Send {
         Ok(())
     }
 
-    /// Ends it if it was started here, and says how that went. The second time says the same again.
+    /// Ends it if it was started here, and says how that went. The second time says the same again; one
+    /// that failed is tried again, and not repeated by dropping.
     ///
-    /// Blocks for as long as the server takes to end, at most its grace and some seconds.
+    /// Blocks for as long as the server takes to end: its grace and some seconds at most, for a compose
+    /// service a minute.
     ///
     /// # Errors
-    /// [`LaunchError::Survived`] when processes outlived SIGKILL, [`LaunchError::Docker`] when docker
-    /// could not do it.
+    /// [`LaunchError::Survived`] when processes outlived SIGKILL, [`LaunchError::Docker`] and
+    /// [`LaunchError::DockerHangs`] when docker could not do it.
     fn stop(&mut self) -> Result<Stopped, LaunchError>;
 }
 

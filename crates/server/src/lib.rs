@@ -7,8 +7,8 @@
 //! the [`ModelInfo`] to measure. [`collect_settings`] asks everything for the settings
 //! [`InEffect`], and [`compare_settings`] holds them against the declared ones; [`LogFacts`] reads a
 //! log alone. A [`MetricsSampler`] reads the metrics page at a period, on a thread of its own, as
-//! [`MetricsSample`]s; [`ServerSamples::window`] makes of them what a window saw. [`Exposition`] is the
-//! parser underneath, for Prometheus text from anywhere. Whatever goes wrong is a [`LaunchError`] or a
+//! [`MetricsSample`]s; [`ServerSamples::window`] makes of them what a window saw, and
+//! [`ServerSamples::rows`] gives every series of every page. [`Exposition`] is the parser underneath, for Prometheus text from anywhere. Whatever goes wrong is a [`LaunchError`] or a
 //! [`ServerError`] that names what was asked and the remedy.
 //!
 //! Units: lengths are tokens, shares are 0 to 1, counters are the server's own running totals, stamps
@@ -49,7 +49,9 @@ mod metrics;
 mod model;
 mod printable;
 mod sampler;
+mod secret_name;
 mod settings;
+mod terminal;
 
 pub use control::{ControlClient, Health, Response, TokenizeInput};
 pub use error::{ServerError, UnreachableCause};
@@ -61,9 +63,10 @@ pub use launch::{
     Flags, LaunchError, Owned, Process, ProcessSpec, Ready, Stopped, command_line, free_port,
     likely_cause, wait_ready,
 };
-pub use metrics::{MetricsDelta, MetricsSample};
+pub use metrics::MetricsSample;
 pub use model::{ModelInfo, choose_model};
 pub use sampler::{MetricsSampler, Scrape, ServerSamples};
+pub use secret_name::is_secret_name;
 pub use settings::{
     EngineLog, EngineRow, InEffect, LogFacts, LogTime, Pages, Setting, SettingSource,
     collect_settings, compare_settings, well_known,

@@ -1,6 +1,6 @@
 //! From a page of metrics to the few figures that matter, whatever the server calls them.
 //!
-//! [`MetricsSample`] is what one page says, [`MetricsDelta`] what two say of the time between them;
+//! [`MetricsSample`] is what one page says, [`MetricsSample::delta`] what two say of the time between;
 //! `families` is the table of names, one row a family of servers. What a family does not count, or
 //! counts in another sense, stays `None`: nothing is guessed.
 
@@ -15,7 +15,6 @@ use plimsoll_records::Tally;
 use crate::exposition::Exposition;
 use crate::identity::ServerKind;
 
-pub use delta::MetricsDelta;
 pub(crate) use names::{CREATED, Names};
 
 /// The server's own counters and gauges at one moment, summed over its engines.

@@ -54,8 +54,6 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Gathered {
     latest: Option<(RunNanos, MetricsSample)>,
-    /// One a scrape of `samples`, whose rows are made of them when they are taken.
-    pages: Vec<Page>,
     samples: ServerSamples,
 }
 
@@ -107,18 +105,13 @@ impl MetricsSampler {
         self.shared.blind.load(Ordering::Relaxed)
     }
 
-    /// Everything gathered since the last call. Until then it is kept in memory: 8 bytes for each
-    /// series of a page (5 kB for a page of vLLM), and about 200 once it is taken.
+    /// Everything gathered since the last call. It is kept in memory, before and after: 8 bytes for
+    /// each series of a page (5 kB for a page of vLLM), and the texts of the series once for all pages
+    /// that look alike.
     #[must_use]
     pub fn take(&self) -> ServerSamples {
-        let (mut samples, pages) = {
-            let mut gathered = self.shared.gathered();
-            (std::mem::take(&mut gathered.samples), std::mem::take(&mut gathered.pages))
-        };
-        samples.period = self.period;
-        let pages = samples.scrapes.iter().zip(&pages);
-        samples.rows = pages.flat_map(|(scrape, page)| page.rows(scrape.at)).collect();
-        samples
+        let samples = std::mem::take(&mut self.shared.gathered().samples);
+        ServerSamples { period: self.period, ..samples }
     }
 }
 
@@ -209,8 +202,7 @@ impl Reader {
         let sample = page.sample();
         let mut gathered = self.shared.gathered();
         gathered.latest = Some((at, sample));
-        gathered.samples.scrapes.push(Scrape { at, took, sample });
-        gathered.pages.push(page);
+        gathered.samples.scrapes.push(Scrape { at, took, sample, page });
         drop(gathered);
         self.shared.blind.store(false, Ordering::Relaxed);
     }

@@ -116,6 +116,8 @@ pub struct Setting {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct InEffect {
     settings: BTreeMap<String, Setting>,
+    /// Whole configurations, by name and by who shows them.
+    shown: BTreeMap<String, BTreeMap<SettingSource, Value>>,
     lists_non_defaults: bool,
     remarks: Vec<String>,
 }
@@ -129,18 +131,35 @@ impl InEffect {
     /// The values of secrets are not kept.
     pub fn say(&mut self, name: &str, value: Value, source: SettingSource, explicit: bool) {
         let name = name::canonical(name);
-        let value = if name::is_secret(&name) && !value.is_null() {
-            Value::from(value::HIDDEN)
-        } else {
-            value::clean(value)
-        };
+        let value = value::clean(&name, value);
         self.take(name, Setting { value, source, explicit });
+    }
+
+    /// Takes in that `source` shows the whole configuration `name` (`compilation_config`), which is
+    /// looked into for declared settings, and is no setting in a table of them.
+    pub(crate) fn show(&mut self, name: &str, configuration: Value, source: SettingSource) {
+        let name = name::canonical(name);
+        if self.shown.len() < MOST_SETTINGS {
+            let configuration = value::clean(&name, configuration);
+            self.shown.entry(name).or_default().entry(source).or_insert(configuration);
+        }
+    }
+
+    /// The whole configurations called `name`, those first that are believed first.
+    pub(crate) fn shown(&self, name: &str) -> impl Iterator<Item = (SettingSource, &Value)> {
+        let sources = self.shown.get(name).into_iter().flatten();
+        sources.map(|(source, configuration)| (*source, configuration))
     }
 
     /// Takes in everything that `other` knows.
     pub fn merge(&mut self, other: Self) {
         for (name, setting) in other.settings {
             self.take(name, setting);
+        }
+        for (name, sources) in other.shown {
+            for (source, configuration) in sources {
+                self.show(&name, configuration, source);
+            }
         }
         self.lists_non_defaults |= other.lists_non_defaults;
         for remark in other.remarks {

@@ -12,7 +12,8 @@ use super::{Evidence, finding};
 const IDLE_BYTES: u64 = 64 << 20;
 
 /// Names the foreign processes on the used GPUs. Where it is not known whose a process is, more than
-/// one of them on a GPU is worth a note: a server has one there.
+/// one of them on a GPU is worth a note, because a server has one there, and so is more than one GPU
+/// that counts.
 pub(super) fn check(evidence: &Evidence<'_>) -> Option<Finding> {
     foreign(evidence.summary.gpu.as_ref()?).or_else(|| unknown(evidence))
 }
@@ -34,24 +35,39 @@ fn foreign(gpus: &GpuSummary) -> Option<Finding> {
     ))
 }
 
-/// GPUs with several processes of which it is not known whose they are.
+/// GPUs of which it is not known whose their processes are: several of them, or several processes on
+/// one.
 fn unknown(evidence: &Evidence<'_>) -> Option<Finding> {
-    let crowded: Vec<(u32, usize)> = used(&evidence.point.gpus)
-        .filter(|gpu| gpu.processes.iter().any(|process| process.own.is_none()))
-        .map(|gpu| (gpu.gpu, gpu.processes.len()))
-        .filter(|&(_, processes)| processes > 1)
-        .collect();
-    let (gpu, most) = *crowded.iter().max_by_key(|(_, processes)| *processes)?;
+    let unknown: Vec<_> = used(&evidence.point.gpus).filter(|gpu| gpu.used.is_none()).collect();
+    let crowded = unknown.iter().filter(|gpu| gpu.processes.len() > 1).count();
+    let fullest = unknown.iter().max_by_key(|gpu| gpu.processes.len())?;
+    let (gpu, most) = (fullest.gpu, fullest.processes.len());
+    let message = match (unknown.len(), crowded) {
+        (1, 0) => return None,
+        (1, _) => format!(
+            "{most} processes were on GPU {gpu}, and it is not known whether all are the server's"
+        ),
+        (counted, crowded) => {
+            let words = format!(
+                "{counted} GPUs are counted, whose processes the run cannot tell from the server's"
+            );
+            match crowded {
+                0 => words,
+                _ => format!("{words}; at most {most} were on one of them, GPU {gpu}"),
+            }
+        }
+    };
     Some(finding(
         FindingCode::GpuShared,
         Severity::Note,
-        format!(
-            "{most} processes were on GPU {gpu}, and it is not known whether all are the \
-                 server's"
-        ),
-        &[("crowded_gpus", crowded.len() as f64), ("processes", most as f64)],
-        "see in nvidia-smi whose they are; a server that was not started here cannot be told from \
-         others",
+        message,
+        &[
+            ("unknown_gpus", unknown.len() as f64),
+            ("crowded_gpus", crowded as f64),
+            ("processes", most as f64),
+        ],
+        "see in nvidia-smi whose they are; power and energy are those of all GPUs that count, and a \
+         server that was not started here cannot be told from others",
     ))
 }
 
@@ -64,7 +80,7 @@ fn in_words(process: &ForeignProcess) -> String {
 
 #[cfg(test)]
 mod tests {
-    use plimsoll_records::GpuProcess;
+    use plimsoll_records::{GpuProcess, GpuWindow};
 
     use super::super::fixture::{Fixture, gpu};
     use super::*;
@@ -76,8 +92,11 @@ mod tests {
     /// A clean point on one GPU with these processes.
     fn with(processes: Vec<GpuProcess>) -> Fixture {
         let mut fixture = Fixture::clean();
-        fixture.point.gpus = vec![gpu(0)];
-        fixture.point.gpus[0].processes = processes;
+        let used = match processes.iter().any(|process| process.own.is_none()) {
+            true => None,
+            false => Some(true),
+        };
+        fixture.point.gpus = vec![GpuWindow { used, processes, ..gpu(0) }];
         fixture
     }
 
@@ -105,6 +124,33 @@ mod tests {
             .find(FindingCode::GpuShared)
             .unwrap();
         assert_eq!((found.severity, found.numbers["processes"]), (Severity::Note, 2.0));
+        assert!(found.message.starts_with("2 processes were on GPU 0, and it is not known"));
+    }
+
+    #[test]
+    fn several_gpus_of_unknown_owners_are_worth_a_note() {
+        let mut fixture = with(vec![process(7, None, 60_000)]);
+        let idle = GpuWindow { used: None, ..gpu(1) };
+        fixture.point.gpus.push(idle.clone());
+        assert_eq!(fixture.find(FindingCode::GpuShared), None, "one of two has a process");
+        let mut second = idle.clone();
+        second.processes = vec![process(8, None, 60_000)];
+        fixture.point.gpus.push(GpuWindow { gpu: 2, ..second });
+        let found = fixture.find(FindingCode::GpuShared).unwrap();
+        assert_eq!((found.severity, found.numbers["unknown_gpus"]), (Severity::Note, 2.0));
+        assert_eq!(
+            found.message,
+            "2 GPUs are counted, whose processes the run cannot tell from the server's"
+        );
+        fixture.point.gpus[0].processes.push(process(9, None, 4));
+        let found = fixture.find(FindingCode::GpuShared).unwrap();
+        assert!(found.message.ends_with("server's; at most 2 were on one of them, GPU 0"));
+        // Processes are not known at all: each of them counts.
+        fixture.point.gpus = vec![idle.clone(), idle.clone(), idle];
+        let found = fixture.find(FindingCode::GpuShared).unwrap();
+        assert!(found.message.starts_with("3 GPUs are counted"), "{}", found.message);
+        fixture.point.gpus.truncate(1);
+        assert_eq!(fixture.find(FindingCode::GpuShared), None);
     }
 
     #[test]

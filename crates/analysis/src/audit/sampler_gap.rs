@@ -17,11 +17,18 @@ pub(super) fn check_server(evidence: &Evidence<'_>) -> Option<Finding> {
     check(evidence, sampling, "the server's metrics", "server_")
 }
 
-/// Looks at the sampler of the GPUs.
+/// Looks at the sampler of the GPUs. Where the server is on none of them nothing rests on it.
 pub(super) fn check_gpus(evidence: &Evidence<'_>) -> Option<Finding> {
     let sampling = evidence.point.gpu_sampling.as_ref()?;
-    if let (0, 0, Some(remark)) = (sampling.samples, sampling.failed, &sampling.remark) {
-        // It never ran: nothing of this point rests on it.
+    let gpus = &evidence.point.gpus;
+    if !gpus.is_empty() && gpus.iter().all(|gpu| gpu.used == Some(false)) {
+        return None;
+    }
+    let unseen = gpus.iter().all(|gpu| gpu.samples == 0);
+    if let (true, 0, 0, Some(remark)) =
+        (unseen, sampling.samples, sampling.failed, &sampling.remark)
+    {
+        // All were lost before: nothing of this point rests on it.
         return Some(finding(
             FindingCode::SamplerGap,
             Severity::Note,
@@ -73,7 +80,9 @@ fn check(
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::Fixture;
+    use plimsoll_records::GpuWindow;
+
+    use super::super::fixture::{Fixture, gpu};
     use super::*;
 
     /// A sampler with this period that took all its samples of a window of 20 s.
@@ -135,18 +144,37 @@ mod tests {
     }
 
     #[test]
-    fn gpus_that_could_not_be_sampled_at_all_are_worth_a_note() {
+    fn gpus_that_were_lost_before_the_window_are_worth_a_note() {
         let never = SamplingRecord {
             samples: 0,
             longest_gap_ms: 20_000.0,
-            remark: Some("libnvidia-ml.so.1 is missing".to_owned()),
+            remark: Some("GPU 0 was lost 3.214 s into the run: it fell off the bus".to_owned()),
             ..sampling(100.0)
         };
         let [server, gpus] = found(&never);
         assert_eq!(
             gpus.unwrap().message,
-            "the GPUs were not sampled: libnvidia-ml.so.1 is missing"
+            "the GPUs were not sampled: GPU 0 was lost 3.214 s into the run: it fell off the bus"
         );
         assert_eq!(server.unwrap().severity, Severity::Warning);
+        // Only one of the server's two was: half of it was not seen.
+        let mut fixture = Fixture::clean();
+        let lost = GpuWindow { used: Some(true), ..GpuWindow::default() };
+        fixture.point.gpus = vec![lost, gpu(1)];
+        fixture.point.gpu_sampling = Some(never);
+        let half = fixture.find(FindingCode::SamplerGap).unwrap();
+        assert_eq!(half.severity, Severity::Warning);
+        assert!(half.message.starts_with("the GPUs were not seen for 20.0 s"), "{}", half.message);
+    }
+
+    #[test]
+    fn gpus_without_the_server_accuse_nobody() {
+        let mut fixture = Fixture::clean();
+        fixture.point.gpus = vec![GpuWindow { used: Some(false), ..gpu(0) }];
+        let gap = SamplingRecord { longest_gap_ms: 20_000.0, ..sampling(100.0) };
+        fixture.point.gpu_sampling = Some(gap);
+        assert_eq!(fixture.find(FindingCode::SamplerGap), None);
+        fixture.point.gpus[0].used = None;
+        assert!(fixture.find(FindingCode::SamplerGap).is_some());
     }
 }

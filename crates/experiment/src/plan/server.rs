@@ -2,7 +2,11 @@
 
 use plimsoll_client::Endpoint;
 
-use crate::matrix::{Launch, Matrix, MatrixError, MatrixSource, SamplersTable, ServerTable};
+use plimsoll_server::is_secret_name;
+
+use crate::matrix::{
+    Command, Launch, Matrix, MatrixError, MatrixSource, SamplersTable, ServerTable,
+};
 use crate::target::{compose_flags, process_command, sim_parts};
 
 /// Any port, to try a command line with.
@@ -12,6 +16,18 @@ const SOME_PORT: u16 = 8000;
 pub(super) fn check(source: &MatrixSource, matrix: &Matrix) -> Result<(), MatrixError> {
     let server = &matrix.server;
     check_keys(source, server)?;
+    check_secrets(source, server)?;
+    if let Some(log) = &server.log
+        && let Err(error) = std::fs::File::open(source.folder().join(log))
+    {
+        return Err(source.error_at(
+            "server.log",
+            format!(
+                "{} cannot be read: {error}; give the file that the server writes",
+                log.display()
+            ),
+        ));
+    }
     check_samplers(source, &matrix.samplers)?;
     match server.launch {
         Launch::Sim => sim_parts(source, server).map(drop),
@@ -71,6 +87,30 @@ fn check_keys(source: &MatrixSource, server: &ServerTable) -> Result<(), MatrixE
         return Err(source.error_at("server.ready-limit", "0s leaves the server no time to start"));
     }
     Ok(())
+}
+
+/// A matrix is kept with the results, word for word: no secret may stand in it.
+fn check_secrets(source: &MatrixSource, server: &ServerTable) -> Result<(), MatrixError> {
+    let remedy = "a matrix is kept with the results, so no secret may stand in it: set the variable \
+                  that the server reads (VLLM_API_KEY, HF_TOKEN) in the environment of this program, \
+                  which the server inherits";
+    let named = |table: &str, name: &String| {
+        let secret = is_secret_name(name);
+        secret.then(|| source.error_at(&format!("server.{table}.{name}"), remedy))
+    };
+    let words = match &server.command {
+        Some(Command::Text(text)) => text.split_whitespace().map(str::to_owned).collect(),
+        Some(Command::Words(words)) => words.clone(),
+        None => Vec::new(),
+    };
+    let flags = words.iter().filter_map(|word| word.strip_prefix("--"));
+    let mut secret_flags =
+        flags.filter(|flag| is_secret_name(flag.split('=').next().unwrap_or("")));
+    let wrong = { server.environment.keys() }
+        .find_map(|name| named("environment", name))
+        .or_else(|| server.settings.keys().find_map(|name| named("settings", name)))
+        .or_else(|| secret_flags.next().map(|_| source.error_at("server.command", remedy)));
+    wrong.map_or(Ok(()), Err)
 }
 
 fn check_samplers(source: &MatrixSource, samplers: &SamplersTable) -> Result<(), MatrixError> {

@@ -10,7 +10,7 @@ use super::words::{line, pilot_id, point_id};
 use super::{Run, workers};
 use crate::circumstances::{Circumstances, IDLE_LIMIT};
 use crate::error::RunError;
-use crate::matrix::{Matrix, WarmUp};
+use crate::matrix::{GpuSampling, Matrix, WarmUp};
 use crate::offered::PointLoad;
 use crate::pilot::Pilot;
 use crate::plan::{GroupPlan, derive_seed};
@@ -64,9 +64,12 @@ impl Run<'_> {
                     self.point(&id, group, &group.matrix, *load, repetition, target, &found)?;
                 let ended = point.summary.ended;
                 self.done.push(point);
+                self.need_gpus()?;
                 match ended {
                     PointEnd::Interrupted => return Ok(RunStatus::Interrupted),
                     PointEnd::TargetLost => return Ok(RunStatus::Failed),
+                    // Its last requests had ended well before the server did.
+                    _ if self.lost => return Ok(RunStatus::Failed),
                     _ => {}
                 }
             }
@@ -123,15 +126,18 @@ impl Run<'_> {
         let dir = self.folder.point(id)?;
         let mut circumstances = Circumstances::of(self.clock, target, self.gpus.as_ref());
         circumstances.begin(&dir, &self.runtime)?;
-        let MeasuredPoint { file, rows, remarks, lost } =
+        let MeasuredPoint { file, rows, remarks, lost, gpu_lost } =
             point::measure(&plan, &dir, &mut circumstances, self.interrupt, self.progress)?;
         let audited = AuditedPoint::of(&file, &rows, &group.slo);
         self.progress.event(Event::PointEnded { id: id.to_owned(), line: line(&audited.summary) });
-        let over = matches!(file.ended, PointEnd::Interrupted | PointEnd::TargetLost);
+        let over =
+            lost.is_some() || matches!(file.ended, PointEnd::Interrupted | PointEnd::TargetLost);
         let idle = over || circumstances.wait_until_idle(self.interrupt);
         self.files.push(file);
         remarks.into_iter().for_each(|remark| self.remark(remark));
+        self.gpu_lost = gpu_lost;
         if let Some(lost) = lost {
+            self.lost = true;
             self.remark(format!("{id}: {lost}"));
         }
         if !idle {
@@ -141,6 +147,16 @@ impl Run<'_> {
             ));
         }
         Ok(audited)
+    }
+
+    /// Whether the GPUs could be watched, if they must be.
+    fn need_gpus(&mut self) -> Result<(), RunError> {
+        match self.gpu_lost.take() {
+            Some(words) if self.plan.matrix.samplers.gpu == GpuSampling::Required => {
+                Err(RunError::GpuLost(words))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Lays the ladder of a group by short closed loops.
@@ -165,9 +181,11 @@ impl Run<'_> {
             let id = pilot_id(prefix, level);
             let load = PointLoad::Closed(level);
             let summary = self.point(&id, group, &matrix, load, 0, target, found)?.summary;
+            self.need_gpus()?;
             match summary.ended {
                 PointEnd::Interrupted => return Ok(Err(RunStatus::Interrupted)),
                 PointEnd::TargetLost => return Ok(Err(RunStatus::Failed)),
+                _ if self.lost => return Ok(Err(RunStatus::Failed)),
                 _ => {}
             }
             // Tokens over the mean length: completions of so short a window come in waves.

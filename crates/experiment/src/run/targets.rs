@@ -8,6 +8,7 @@ use super::words::{factors, pilot_id, point_id};
 use crate::error::RunError;
 use crate::matrix::{Allowed, Launch};
 use crate::plan::{GroupPlan, derive_seed};
+use crate::progress::Event;
 use crate::target::{Opening, Target};
 
 impl Run<'_> {
@@ -41,8 +42,13 @@ impl Run<'_> {
                 interrupt: self.interrupt,
             };
             let target = current.insert(Target::open(&opening)?);
+            let remarks = std::mem::take(&mut target.remarks);
             self.manifest.targets.push(target.record());
             self.manifest.target = self.manifest.targets[0].clone();
+            for text in remarks {
+                self.manifest.remarks.push(text.clone());
+                self.progress.event(Event::Remark(text));
+            }
             self.folder.write_manifest(&self.manifest)?;
         }
         let Some(target) = current else { return Ok(None) };

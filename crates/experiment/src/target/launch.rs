@@ -17,12 +17,13 @@ const HOST: &str = "127.0.0.1";
 /// The variable that opens vLLM's `/server_info` and `/reset_prefix_cache`.
 const VLLM_DEV_MODE: &str = "VLLM_SERVER_DEV_MODE";
 
-/// Starts or finds the server of `table`; its log goes to `log`.
+/// Starts or finds the server of `table`; its log goes to `log`, without `secrets`.
 pub(super) fn obtain(
     source: &MatrixSource,
     table: &ServerTable,
     seed: u64,
     log: &Path,
+    secrets: &[String],
 ) -> Result<Box<dyn Owned>, RunError> {
     let port = || table.port.map_or_else(free_port, Ok);
     Ok(match table.launch {
@@ -33,6 +34,7 @@ pub(super) fn obtain(
             let spec = ProcessSpec {
                 command: process_command(source, table, port)?,
                 environment: environment(table),
+                secrets: secrets.to_vec(),
                 folder: Some(folder(source, table)),
                 url: format!("http://{HOST}:{port}"),
                 log: log.to_owned(),
@@ -49,6 +51,7 @@ pub(super) fn obtain(
                 settings: compose_flags(source, table)?,
                 model: table.model.clone(),
                 environment: table.environment.clone(),
+                secrets: secrets.to_vec(),
                 port,
                 log: log.to_owned(),
                 grace: table.stop_grace.get(),

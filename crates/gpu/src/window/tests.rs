@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::samples::{GpuFailure, GpuLoss, GpuMiss, GpuSighting};
+use crate::samples::{GpuFailure, GpuLoss, GpuSighting};
 
 const fn ms(ms: u64) -> RunNanos {
     RunNanos::from_nanos(ms * 1_000_000)
@@ -150,7 +150,7 @@ fn processes_are_those_of_the_looks_inside_or_of_the_last_before() {
 }
 
 #[test]
-fn gaps_include_the_windows_ends_and_lost_devices() {
+fn gaps_include_the_windows_ends() {
     let mut seen = samples(vec![row(100, 0), row(200, 0), row(450, 0)]);
     seen.misses = vec![GpuMiss { at: ms(300), gpu: 0 }, GpuMiss { at: ms(700), gpu: 0 }];
     let sampling = |seen: &GpuSamples, start, end| seen.window(ms(start), ms(end), None).1;
@@ -159,22 +159,133 @@ fn gaps_include_the_windows_ends_and_lost_devices() {
     assert_eq!((record.period_ms, record.remark), (100.0, None));
     assert_eq!(sampling(&seen, 150, 900).longest_gap_ms, 450.0, "up to the end");
     assert_eq!(sampling(&seen, 460, 470).longest_gap_ms, 10.0, "no sample at all");
+    seen.gpus.clear();
+    seen.rows.clear();
+    assert_eq!(sampling(&seen, 460, 470).longest_gap_ms, 10.0, "no device at all");
+}
 
-    seen.gpus = vec![0, 1];
-    seen.losses = vec![GpuLoss { at: ms(3_214), gpu: 1, error: "fell off the bus".to_owned() }];
-    seen.failures = vec![GpuFailure {
-        at: ms(1),
-        gpu: 0,
-        reading: "power",
-        error: "no data".to_owned(),
-        count: 12,
-    }];
-    let (windows, record) = seen.window(ms(50), ms(500), None);
-    assert_eq!((windows.len(), windows[1].samples, record.longest_gap_ms), (2, 0, 450.0));
+/// A loss of this device.
+fn loss(gpu: u32) -> GpuLoss {
+    GpuLoss { at: ms(3_214), gpu, error: "fell off the bus".to_owned() }
+}
+
+/// A second from 1 s on of three devices that were looked at 10 ms after its start and sampled every
+/// 100 ms: process 7 is on the first, 8 on the second, none on the third.
+fn three() -> GpuSamples {
+    let at = |k: u64| (0..3).map(move |gpu| row(1_000 + 100 * k + 10, gpu));
+    let mut seen = samples((0..10).flat_map(at).collect());
+    seen.gpus = vec![0, 1, 2];
+    for (row, processes) in seen.rows.iter_mut().zip([1, 1, 0]) {
+        row.processes = Some(processes);
+    }
+    let sighting =
+        |gpu, pid| GpuSighting { at: ms(1_010), gpu, pid, memory_bytes: None, name: None };
+    seen.processes = vec![sighting(0, 7), sighting(1, 8)];
+    seen
+}
+
+/// Keeps the rows of a device that satisfy `keep`.
+fn keep(seen: &mut GpuSamples, gpu: u32, keep: impl Fn(u64) -> bool) {
+    seen.rows.retain(|row| row.gpu != gpu || keep(row.at.as_nanos() / 1_000_000));
+}
+
+type Own<'a> = Option<&'a dyn Fn(u32) -> bool>;
+
+/// The sampling of [`three`]'s second, and what is said to be lost.
+fn judge(seen: &GpuSamples, own: Own<'_>) -> (SamplingRecord, Option<String>) {
+    let (windows, record) = seen.window(ms(1_000), ms(2_000), own);
+    (record, seen.lost(&windows))
+}
+
+#[test]
+fn a_sampler_is_judged_by_the_servers_devices() {
+    let is_own = |pid| pid == 7;
+    let own: Own<'_> = Some(&is_own);
+    let whole = (10, 0, 100.0);
+    let short = |record: &SamplingRecord| (record.samples, record.failed, record.longest_gap_ms);
+
+    // A device of somebody else is lost in the middle of the window.
+    let mut seen = three();
+    keep(&mut seen, 1, |at| at < 1_300);
+    seen.losses = vec![loss(1)];
+    seen.misses = vec![GpuMiss { at: ms(1_310), gpu: 1 }];
+    seen.failures = vec![
+        GpuFailure { at: ms(1), gpu: 0, reading: "power", error: "no data".to_owned(), count: 12 },
+        GpuFailure { at: ms(1), gpu: 2, reading: "memory", error: "odd".to_owned(), count: 1 },
+    ];
+    let (record, lost) = judge(&seen, own);
+    assert_eq!((short(&record), lost), (whole, None));
     assert_eq!(
         record.remark.unwrap(),
-        "GPU 1 was lost 3.214 s into the run: fell off the bus; GPU 0: power failed 12 times: no data"
+        "GPU 1, where no process of the server was seen, was lost 3.214 s into the run: fell off the \
+         bus; GPU 0: power failed 12 times: no data; GPU 2, where no process of the server was \
+         seen: memory failed once: odd"
     );
+    // Whose it was is not known: a process was on it.
+    let (record, lost) = judge(&seen, None);
+    assert_eq!(short(&record), (3, 1, 790.0));
+    assert_eq!(lost.unwrap(), "GPU 1 was lost 3.214 s into the run: fell off the bus");
+    assert!(record.remark.unwrap().starts_with("GPU 1 was lost 3.214 s"));
+
+    // The server's own.
+    let is_own = |pid| pid == 8;
+    let own: Own<'_> = Some(&is_own);
+    let (record, lost) = judge(&seen, own);
+    assert_eq!(short(&record), (3, 1, 790.0));
+    assert!(lost.unwrap().starts_with("GPU 1 was lost"));
+    // It was lost before this take, in which nobody could look at it.
+    keep(&mut seen, 1, |_| false);
+    seen.earlier = std::mem::take(&mut seen.processes);
+    let (windows, _) = seen.window(ms(1_000), ms(2_000), own);
+    assert_eq!((windows[1].used, windows[1].samples), (Some(true), 0));
+    let (record, lost) = judge(&seen, own);
+    assert_eq!(short(&record), (0, 1, 1_000.0));
+    assert!(lost.unwrap().starts_with("GPU 1 was lost"));
+    // A silent one is not lost, but as good as that.
+    seen.processes = std::mem::take(&mut seen.earlier);
+    keep(&mut seen, 0, |at| at < 1_000);
+    seen.losses.clear();
+    seen.rows.push(GpuRow { processes: Some(1), ..row(900, 0) });
+    seen.processes.push(GpuSighting { at: ms(900), gpu: 0, pid: 8, ..GpuSighting::default() });
+    let (record, lost) = judge(&seen, own);
+    assert_eq!((short(&record), lost.unwrap().as_str()), ((0, 0, 1_000.0), "GPU 0 gave no sample"));
+}
+
+#[test]
+fn a_device_that_cannot_be_opened_accuses_no_sampler() {
+    let mut seen = three();
+    keep(&mut seen, 2, |_| false);
+    seen.losses = vec![loss(2)];
+    let nobody = |_| false;
+    let all = |_| true;
+    // Known processes, unknown ones, none of the server's, and a driver that lists none at all.
+    for own in [Some(&all as &dyn Fn(u32) -> bool), None, Some(&nobody)] {
+        let (record, lost) = judge(&seen, own);
+        assert_eq!((record.samples, record.longest_gap_ms, lost), (10, 100.0, None));
+        assert!(record.remark.unwrap().starts_with("GPU 2, where no process of the server"));
+    }
+    seen.processes.clear();
+    seen.rows.iter_mut().for_each(|row| row.processes = None);
+    let (record, lost) = judge(&seen, None);
+    assert_eq!((record.samples, record.longest_gap_ms, lost), (10, 100.0, None));
+    // Nothing is left of anything.
+    seen.rows.clear();
+    seen.losses = vec![loss(0), loss(1), loss(2)];
+    let (record, lost) = judge(&seen, None);
+    assert_eq!((record.samples, record.longest_gap_ms), (0, 1_000.0));
+    assert_eq!(lost.unwrap().matches("was lost").count(), 3);
+}
+
+#[test]
+fn failures_are_those_of_the_worst_device() {
+    let mut seen = three();
+    keep(&mut seen, 0, |at| at < 1_800);
+    keep(&mut seen, 1, |at| at < 1_600);
+    let misses = [(0, 2), (1, 4)];
+    let missed = misses.iter().flat_map(|&(gpu, n)| (0..n).map(move |k| (gpu, 1_990 - k)));
+    seen.misses = missed.map(|(gpu, at)| GpuMiss { at: ms(at), gpu }).collect();
+    let (record, _) = judge(&seen, None);
+    assert_eq!((record.samples, record.failed, record.longest_gap_ms), (6, 4, 490.0));
 }
 
 #[test]

@@ -15,6 +15,8 @@ pub struct Script {
     pub cuda: i32,
     /// What the library answers instead of starting.
     pub init: Option<Fault>,
+    /// How long the start takes, ms.
+    pub init_sleep_ms: u64,
     /// The devices, in the order of their index.
     pub gpus: Vec<ScriptedGpu>,
     /// Names of processes, by number. Any other process is not found.
@@ -28,6 +30,7 @@ impl Default for Script {
             driver: "570.86.15".to_owned(),
             cuda: 12_080,
             init: None,
+            init_sleep_ms: 0,
             gpus: Vec::new(),
             process_names: BTreeMap::new(),
         }
@@ -279,7 +282,7 @@ mod tests {
     #[test]
     fn a_script_is_read_as_a_person_writes_it() {
         let text = r#"{
-            "driver": "535.1", "init": null, "process-names": {"7": "python3"},
+            "driver": "535.1", "init": null, "init-sleep-ms": 30, "process-names": {"7": "python3"},
             "gpus": [{
                 "name": "A", "power-mw": 300000, "energy-mj": {"from": 1, "step": 2},
                 "temperature-c": [40, {"sleep_ms": 5, "then": "gpu-is-lost"}],
@@ -287,7 +290,7 @@ mod tests {
             }]
         }"#;
         let script: Script = serde_json::from_str(text).unwrap();
-        assert_eq!(script.process_names[&7], "python3");
+        assert_eq!((script.init_sleep_ms, script.process_names[&7].as_str()), (30, "python3"));
         let gpu = &script.gpus[0];
         assert_eq!(gpu.power_mw, Track::always(300_000));
         assert_eq!(gpu.energy_mj, Track::Ramp { from: 1, step: 2 });

@@ -89,6 +89,7 @@ pub(crate) fn open() -> Result<(), Fault> {
     let path = own_path().ok_or(Fault::Unknown)?;
     let text = fs::read(path.with_file_name(SCRIPT_FILE)).map_err(|_| Fault::DriverNotLoaded)?;
     let script: Script = serde_json::from_slice(&text).map_err(|_| Fault::Unknown)?;
+    thread::sleep(Duration::from_millis(script.init_sleep_ms));
     if let Some(fault) = script.init {
         return Err(fault);
     }

@@ -97,7 +97,7 @@ mod tests {
             let error = decode_gpu(&with_column(&gpu, column, array)).unwrap_err().to_string();
             assert!(error.contains(message), "{error}");
         }
-        let server = encode_server(&[ServerRow::default()]).next().unwrap();
+        let server = encode_server([ServerRow::default()]).next().unwrap();
         for (column, array, message) in [
             ("value", text("1"), "`value` is of type Utf8, not Float64"),
             ("name", Arc::new(StringArray::from(vec![None::<&str>])), "`name` has no value"),

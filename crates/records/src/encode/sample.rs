@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, UInt32Array, UInt64Array,
+    ArrayRef, Float64Builder, Int64Array, Int64Builder, RecordBatch, StringBuilder, UInt32Array,
+    UInt64Array,
 };
 
 use super::{Columns, stamp};
@@ -47,16 +48,21 @@ pub(crate) fn encode_gpu(rows: &[GpuRow]) -> RecordBatch {
         .batch()
 }
 
-/// The batches of `server` that hold `rows`, in their order: together all of them.
+/// The batches of `server` that hold `rows`, in their order: together all of them. Rows are drawn as a
+/// batch needs them, so that however many there are, no more than one batch of them is in memory.
 ///
 /// # Panics
 /// When one name, or the labels of one row, exceed 2 GiB.
-pub(crate) fn encode_server(rows: &[ServerRow]) -> impl Iterator<Item = RecordBatch> {
-    let mut left = rows;
+pub(crate) fn encode_server(
+    rows: impl IntoIterator<Item = ServerRow>,
+) -> impl Iterator<Item = RecordBatch> {
+    let mut rows = rows.into_iter().peekable();
     std::iter::from_fn(move || {
-        let (batch, rest) = left.split_at(rows_of_a_batch(left));
-        left = rest;
-        (!batch.is_empty()).then(|| server_batch(batch))
+        let mut batch = ServerBatch::default();
+        while let Some(row) = rows.next_if(|row| batch.has_room_for(row)) {
+            batch.push(&row);
+        }
+        (batch.rows > 0).then(|| batch.finish())
     })
 }
 
@@ -67,55 +73,89 @@ const BATCH_ROWS: usize = 64 * 1024;
 /// which may be of any length, and a column of a batch holds 2 GiB at most.
 const BATCH_BYTES: usize = 64 << 20;
 
-/// How many of `rows` go into the next batch: at least one where there are any.
-fn rows_of_a_batch(rows: &[ServerRow]) -> usize {
-    let mut bytes = 0_usize;
-    let fit = rows.iter().take(BATCH_ROWS).take_while(|row| {
-        bytes = bytes.saturating_add(row.name.len() + row.labels.len());
-        bytes <= BATCH_BYTES
-    });
-    fit.count().max(1).min(rows.len())
+/// A batch of `server` being filled, row by row.
+#[derive(Default)]
+struct ServerBatch {
+    rows: usize,
+    /// Of names and labels.
+    bytes: usize,
+    at: Int64Builder,
+    name: StringBuilder,
+    labels: StringBuilder,
+    value: Float64Builder,
 }
 
-fn server_batch(rows: &[ServerRow]) -> RecordBatch {
-    let text = |f: fn(&ServerRow) -> &str| -> ArrayRef {
-        Arc::new(StringArray::from_iter_values(rows.iter().map(f)))
-    };
-    Columns::new(Table::Server)
-        .put(
-            server::AT,
-            Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| stamp(row.at)))),
-        )
-        .put(server::NAME, text(|row| &row.name))
-        .put(server::LABELS, text(|row| &row.labels))
-        .put(
-            server::VALUE,
-            Arc::new(Float64Array::from_iter_values(rows.iter().map(|row| row.value))),
-        )
-        .batch()
+impl ServerBatch {
+    /// Whether `row` still goes into this batch; into an empty one any row does.
+    fn has_room_for(&self, row: &ServerRow) -> bool {
+        let bytes = self.bytes.saturating_add(text_bytes(row));
+        self.rows == 0 || (self.rows < BATCH_ROWS && bytes <= BATCH_BYTES)
+    }
+
+    fn push(&mut self, row: &ServerRow) {
+        self.rows += 1;
+        self.bytes = self.bytes.saturating_add(text_bytes(row));
+        self.at.append_value(stamp(row.at));
+        self.name.append_value(&row.name);
+        self.labels.append_value(&row.labels);
+        self.value.append_value(row.value);
+    }
+
+    fn finish(mut self) -> RecordBatch {
+        Columns::new(Table::Server)
+            .put(server::AT, Arc::new(self.at.finish()))
+            .put(server::NAME, Arc::new(self.name.finish()))
+            .put(server::LABELS, Arc::new(self.labels.finish()))
+            .put(server::VALUE, Arc::new(self.value.finish()))
+            .batch()
+    }
+}
+
+/// Bytes of the texts of `row`.
+fn text_bytes(row: &ServerRow) -> usize {
+    row.name.len().saturating_add(row.labels.len())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
+
+    fn row(bytes: usize, value: f64) -> ServerRow {
+        ServerRow { labels: "l".repeat(bytes), value, ..ServerRow::default() }
+    }
+
+    /// Rows of each batch.
+    fn cut(rows: impl IntoIterator<Item = ServerRow>) -> Vec<usize> {
+        encode_server(rows).map(|batch| batch.num_rows()).collect()
+    }
 
     #[test]
     fn labels_of_any_length_are_cut_into_batches_that_hold_all_rows_in_order() {
-        let row = |bytes: usize, value: f64| ServerRow {
-            labels: "l".repeat(bytes),
-            value,
-            ..ServerRow::default()
-        };
         let third = BATCH_BYTES / 3 + 1;
-        let rows = [row(third, 0.0), row(third, 1.0), row(third, 2.0), row(3, 3.0)];
-        let batches: Vec<_> = encode_server(&rows).map(|batch| batch.num_rows()).collect();
-        assert_eq!(batches, [2, 2]);
-        let alone = [row(BATCH_BYTES + 1, 0.0), row(0, 1.0)];
-        let batches: Vec<_> = encode_server(&alone).map(|batch| batch.num_rows()).collect();
-        assert_eq!(batches, [1, 1]);
-        let many = vec![row(0, 0.0); BATCH_ROWS + 1];
-        let batches: Vec<_> = encode_server(&many).map(|batch| batch.num_rows()).collect();
-        assert_eq!(batches, [BATCH_ROWS, 1]);
-        assert_eq!(encode_server(&[]).count(), 0);
+        assert_eq!(cut([row(third, 0.0), row(third, 1.0), row(third, 2.0), row(3, 3.0)]), [2, 2]);
+        assert_eq!(cut([row(BATCH_BYTES + 1, 0.0), row(0, 1.0)]), [1, 1]);
+        assert_eq!(cut([row(BATCH_BYTES, 0.0), row(0, 1.0), row(1, 2.0)]), [2, 1]);
+        assert_eq!(cut(vec![row(0, 0.0); BATCH_ROWS + 1]), [BATCH_ROWS, 1]);
+        assert!(cut([]).is_empty());
+    }
+
+    #[test]
+    fn no_row_is_made_before_its_batch() {
+        let made = Cell::new(0);
+        let rows = (0..3 * BATCH_ROWS).map(|number| {
+            made.set(made.get() + 1);
+            row(0, number as f64)
+        });
+        let mut encoded = 0;
+        let batches = encode_server(rows);
+        assert_eq!(made.get(), 0);
+        for batch in batches {
+            encoded += batch.num_rows();
+            // The next one has to be seen to know whether it still fits.
+            assert!(made.get() <= encoded + 1, "{} made, {encoded} encoded", made.get());
+        }
+        assert_eq!((made.get(), encoded), (3 * BATCH_ROWS, 3 * BATCH_ROWS));
     }
 }

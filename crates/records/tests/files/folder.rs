@@ -17,7 +17,7 @@ fn a_whole_folder_round_trips() {
     assert_eq!(written, WrittenPoint { requests: 3_001, tokens });
     point.write_point_file(&sample::point_file()).unwrap();
     point.write_gpu(&sample::gpu_rows()).unwrap();
-    point.write_server(&sample::server_rows()).unwrap();
+    point.write_server(sample::server_rows()).unwrap();
     folder.write_summary(&sample::summary()).unwrap();
     folder.write_findings(&sample::findings()).unwrap();
 

@@ -68,7 +68,7 @@ fn update(version: &str) {
     sample::write(&point, rows);
     point.write_point_file(&point_file).unwrap();
     point.write_gpu(&gpu.unwrap()).unwrap();
-    point.write_server(&server.unwrap()).unwrap();
+    point.write_server(server.unwrap()).unwrap();
 }
 
 #[test]

@@ -80,7 +80,7 @@ proptest! {
     #[test]
     fn scrapes_round_trip(rows in vec(server_row(), 0..40)) {
         let (_root, point) = point();
-        point.write_server(&rows).unwrap();
+        point.write_server(rows.clone()).unwrap();
         let read = point.read_server().unwrap().unwrap();
         prop_assert_eq!(bits(&read), bits(&rows));
     }
@@ -92,7 +92,7 @@ fn a_file_that_is_not_there_is_told_from_one_without_rows() {
     assert_eq!(point.read_gpu().unwrap(), None);
     assert_eq!(point.read_server().unwrap(), None);
     point.write_gpu(&[]).unwrap();
-    point.write_server(&[]).unwrap();
+    point.write_server([]).unwrap();
     assert_eq!(point.read_gpu().unwrap(), Some(vec![]));
     assert_eq!(point.read_server().unwrap(), Some(vec![]));
 }
@@ -105,7 +105,7 @@ fn files_of_samples_are_replaced_whole() {
         assert_eq!(point.read_gpu().unwrap().unwrap(), rows);
     }
     for rows in [&sample::server_rows()[..], &sample::server_rows()[..1]] {
-        point.write_server(rows).unwrap();
+        point.write_server(rows.to_vec()).unwrap();
         assert_eq!(point.read_server().unwrap().unwrap(), rows);
     }
 }
@@ -114,7 +114,7 @@ fn files_of_samples_are_replaced_whole() {
 fn a_new_attempt_begins_without_samples_but_with_the_log_of_its_server() {
     let (_root, point) = point();
     point.write_gpu(&sample::gpu_rows()).unwrap();
-    point.write_server(&sample::server_rows()).unwrap();
+    point.write_server(sample::server_rows()).unwrap();
     assert_eq!(point.server_log(), point.path().join("server.log"));
     std::fs::write(point.server_log(), "ready").unwrap();
     point.remove_rows().unwrap();
@@ -136,7 +136,7 @@ fn encodings(point: &PointDir, table: Table, column: &str) -> Vec<Encoding> {
 fn stamps_are_packed_as_differences_and_texts_in_dictionaries() {
     let (_root, point) = point();
     point.write_gpu(&sample::gpu_rows()).unwrap();
-    point.write_server(&sample::server_rows()).unwrap();
+    point.write_server(sample::server_rows()).unwrap();
     for table in [Table::Gpu, Table::Server] {
         let stamps = encodings(&point, table, "at_ns");
         assert!(stamps.contains(&Encoding::DELTA_BINARY_PACKED), "{stamps:?}");
@@ -162,7 +162,7 @@ fn problem(point: &PointDir, name: &str) -> String {
 fn damaged_files_of_samples_are_named() {
     let (_root, point) = point();
     point.write_gpu(&sample::gpu_rows()).unwrap();
-    point.write_server(&sample::server_rows()).unwrap();
+    point.write_server(sample::server_rows()).unwrap();
     for table in [Table::Gpu, Table::Server] {
         let name = table.parquet_name();
         let path = point.path().join(name);

@@ -121,7 +121,7 @@ fn a_minute_of_samples_takes_less_than_a_megabyte() {
 
     let scrapes = scrapes(60);
     assert!(scrapes.len() >= 60 * 670);
-    point.write_server(&scrapes).unwrap();
+    point.write_server(scrapes.iter().cloned()).unwrap();
     let bytes = size("server.parquet");
     println!("server.parquet: {bytes} bytes for {} series in 60 scrapes", scrapes.len() / 60);
     assert!(bytes < 1_000_000, "{bytes} bytes");

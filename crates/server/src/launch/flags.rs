@@ -107,6 +107,8 @@ fn vllm_words(setting: &str, value: &Value) -> Vec<String> {
     let name = format!("{}{key}", flag.replace('_', "-"));
     match value {
         Value::Null => Vec::new(),
+        // A key of a configuration takes a value in JSON.
+        Value::Bool(value) if !key.is_empty() => vec![format!("--{name}"), value.to_string()],
         Value::Bool(true) => vec![format!("--{name}")],
         // The opposite of `no-x` is `x`: argparse knows no `no-no-x`.
         Value::Bool(false) => match name.strip_prefix("no-") {
@@ -218,6 +220,10 @@ mod tests {
         assert_eq!(
             vllm(json!({"compilation_config.cudagraph_mode": "FULL"})),
             "--compilation-config.cudagraph_mode FULL"
+        );
+        assert_eq!(
+            vllm(json!({"compilation-config.use_cudagraph": false})),
+            "--compilation-config.use_cudagraph false"
         );
     }
 

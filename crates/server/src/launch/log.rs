@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use super::error::LaunchError;
 use super::secrets::Redactor;
+use crate::terminal::show_line;
 
 /// How many lines are kept in memory. A failed start of vLLM shows two tracebacks, and the cause is
 /// at the end of the first.
@@ -205,27 +206,12 @@ impl Tail {
     }
 }
 
-/// A line as a terminal would show it in the end: without colours, and of a line that was overwritten
-/// only the last version.
+/// The line as a terminal would show it, and not without end.
 fn readable(line: &[u8]) -> String {
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let line = line.rsplit(|&b| b == b'\r').next().unwrap_or(line);
-    let line = &line[..line.len().min(KEPT_BYTES)];
-    let text = String::from_utf8_lossy(line);
-    let mut shown = String::new();
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        if c == '\u{1b}' && chars.next_if_eq(&'[').is_some() {
-            // The parameters of a colour, up to the letter that ends it.
-            while chars.next().is_some_and(|c| !c.is_ascii_alphabetic()) {}
-        } else if c == '\t' {
-            shown.push_str("    ");
-        } else {
-            shown.push(if c.is_control() { '?' } else { c });
-        }
-    }
-    shown.truncate(shown.trim_end().len());
-    shown
+    let mut text = String::new();
+    show_line(line, &mut text);
+    text.truncate(text.floor_char_boundary(KEPT_BYTES));
+    text
 }
 
 #[cfg(test)]

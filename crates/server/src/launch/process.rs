@@ -1,6 +1,7 @@
 //! A server that is a command line on this machine.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::net::{TcpListener, ToSocketAddrs as _};
 use std::os::unix::process::CommandExt as _;
@@ -18,7 +19,7 @@ use super::cause::likely_cause;
 use super::error::{Exit, LaunchError};
 use super::log::Log;
 use super::marker::{Marker, VARIABLE};
-use super::secrets::{self, Redactor};
+use super::secrets::Secrets;
 use super::supervisor::Supervisor;
 use super::tree::Tree;
 use super::{Owned, Stopped};
@@ -37,13 +38,17 @@ const KILL_LIMIT: Duration = Duration::from_secs(15);
 const DRAIN_LIMIT: Duration = Duration::from_secs(1);
 
 /// What a server process is started with.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ProcessSpec {
     /// The program and its arguments. A program without a slash is looked for in `PATH`; one with a
     /// slash that is not absolute is counted from `folder`.
     pub command: Vec<String>,
     /// Variables on top of this process's own environment.
     pub environment: BTreeMap<String, String>,
+    /// Values that must not get into the log or the command as shown, whatever their names: the API key
+    /// that it is asked with. Those in variables and behind flags that are called like secrets need not
+    /// be told; those shorter than 6 bytes are not hidden.
+    pub secrets: Vec<String>,
     /// The folder that it runs in; this process's own when absent.
     pub folder: Option<PathBuf>,
     /// The URL that it will answer at. Nobody may listen there yet.
@@ -52,6 +57,19 @@ pub struct ProcessSpec {
     pub log: PathBuf,
     /// How long it has between SIGTERM and SIGKILL.
     pub grace: Duration,
+}
+
+impl fmt::Debug for ProcessSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secrets = Secrets::given(&self.environment, &self.command, &self.secrets);
+        f.debug_struct("ProcessSpec")
+            .field("command", &secrets.shown(&self.environment, &self.command))
+            .field("folder", &self.folder)
+            .field("url", &self.url)
+            .field("log", &self.log)
+            .field("grace", &self.grace)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A server process with everything that it started.
@@ -71,6 +89,10 @@ pub struct Process {
     log: Log,
     supervisor: Option<Supervisor>,
     grace: Duration,
+    /// How long processes may take to vanish after SIGKILL.
+    kill_limit: Duration,
+    /// Whether a stop was tried, even if it failed: dropping does not try again.
+    tried: bool,
     stopped: Option<Stopped>,
 }
 
@@ -82,11 +104,11 @@ impl Process {
     /// already, [`LaunchError::Spawn`] when the program cannot be started, [`LaunchError::Log`] when
     /// the log cannot be opened, [`LaunchError::Supervisor`]. Nothing is left running.
     pub fn start(spec: ProcessSpec) -> Result<Self, LaunchError> {
-        let ProcessSpec { command: words, environment, folder, url, log, grace } = spec;
+        let ProcessSpec { command: words, environment, secrets, folder, url, log, grace } = spec;
         let (program, arguments) = words.split_first().ok_or(LaunchError::NoCommand)?;
         refuse_taken_port(&url)?;
-        let redactor = Redactor::new(secrets::given(&environment, &words));
-        let (log, output) = Log::open(&log, redactor)?;
+        let secrets = Secrets::given(&environment, &words, &secrets);
+        let (log, output) = Log::open(&log, secrets.redactor())?;
         let log_error = |source| LaunchError::Log { path: PathBuf::from("(its pipe)"), source };
         let marker = Marker::new();
         let program = located(program, folder.as_deref());
@@ -121,7 +143,7 @@ impl Process {
             }
         };
         supervisor.watch(child.id());
-        let command = secrets::shown(&environment, &words);
+        let command = secrets.shown(&environment, &words);
         tracing::info!(pid = child.id(), command, "started the server");
         let tree = Tree::new(&marker, pid_of(&child).as_raw());
         Ok(Self {
@@ -132,31 +154,10 @@ impl Process {
             log,
             supervisor: Some(supervisor),
             grace,
+            kill_limit: KILL_LIMIT,
+            tried: false,
             stopped: None,
         })
-    }
-
-    /// How the first process ended, if it did. It is not waited for: as long as it stays a zombie,
-    /// its id, which is that of its group, is given to nobody else.
-    fn exit(&mut self) -> Option<Exit> {
-        #[cfg(target_os = "linux")]
-        {
-            use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-            let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-            match waitid(Id::Pid(pid_of(&self.child)), flags) {
-                Ok(WaitStatus::Exited(_, code)) => Some(Exit::Code(code)),
-                Ok(WaitStatus::Signaled(_, signal, _)) => Some(Exit::Signal(signal as i32)),
-                Ok(_) => None,
-                // Waited for already: the standard library kept how it ended.
-                Err(_) => {
-                    Some(self.child.try_wait().ok().flatten().map_or(Exit::Unknown, Exit::from))
-                }
-            }
-        }
-        #[cfg(not(target_os = "linux"))]
-        {
-            self.child.try_wait().ok().flatten().map(Exit::from)
-        }
     }
 
     /// Whether something of the process group lives.
@@ -164,7 +165,7 @@ impl Process {
         if Tree::is_visible() {
             self.tree.remember().iter().any(|member| member.in_group)
         } else {
-            self.exit().is_none()
+            exit_of(&mut self.child).is_none()
         }
     }
 
@@ -185,7 +186,7 @@ impl Process {
             if members.is_empty() {
                 return Ok(u32::try_from(swept.len()).unwrap_or(u32::MAX));
             }
-            if clock.now().since(began) > KILL_LIMIT {
+            if clock.now().since(began) > self.kill_limit {
                 let pids = members.iter().filter_map(|member| u32::try_from(member.pid).ok());
                 return Err(LaunchError::Survived { pids: pids.collect() });
             }
@@ -229,7 +230,8 @@ impl Owned for Process {
     }
 
     fn check(&mut self) -> Result<(), LaunchError> {
-        let Some(exit) = self.exit() else { return Ok(()) };
+        // One system call that waits for nothing, as long as the server lives.
+        let Some(exit) = exit_of(&mut self.child) else { return Ok(()) };
         // Its last words may still be on their way. Children that it left hold the pipe open.
         self.log.drain(DRAIN_LIMIT);
         Err(LaunchError::Died {
@@ -247,6 +249,7 @@ impl Owned for Process {
         if let Some(stopped) = self.stopped {
             return Ok(stopped);
         }
+        self.tried = true;
         let clock = RunClock::start();
         let began = clock.now();
         // Seen now, while parents still are parents.
@@ -276,14 +279,37 @@ impl Owned for Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // What is not stopped here is the supervisor's: its pipe is closed next.
-        if let Err(error) = self.stop() {
+        // What is not stopped here, or was not before, is the supervisor's: its pipe is closed next.
+        if !self.tried
+            && let Err(error) = self.stop()
+        {
             tracing::warn!(%error, "the server was not stopped");
         }
     }
 }
 
-fn pid_of(child: &Child) -> Pid {
+/// How `child` ended, if it did. It is not waited for: as long as it stays a zombie, its id, which is
+/// that of its group, is given to nobody else.
+pub(super) fn exit_of(child: &mut Child) -> Option<Exit> {
+    #[cfg(target_os = "linux")]
+    {
+        use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        match waitid(Id::Pid(pid_of(child)), flags) {
+            Ok(WaitStatus::Exited(_, code)) => return Some(Exit::Code(code)),
+            Ok(WaitStatus::Signaled(_, signal, _)) => return Some(Exit::Signal(signal as i32)),
+            Ok(_) => return None,
+            // Waited for already: the standard library kept how it ended.
+            Err(_) => {}
+        }
+    }
+    match child.try_wait() {
+        Ok(status) => status.map(Exit::from),
+        Err(_) => Some(Exit::Unknown),
+    }
+}
+
+pub(super) fn pid_of(child: &Child) -> Pid {
     Pid::from_raw(i32::try_from(child.id()).expect("the system's process ids are positive i32"))
 }
 

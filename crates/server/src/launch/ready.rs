@@ -16,8 +16,8 @@ use super::cause::likely_cause;
 use super::error::LaunchError;
 use super::process::{QUOTED_LINES, SEARCHED_LINES};
 use crate::control::{ControlClient, Health};
+use crate::http::{MAX_QUOTE, message};
 use crate::model::choose_model;
-use crate::printable::printable;
 use crate::{ServerError, UnreachableCause};
 
 /// How often the server is asked, and looked at.
@@ -179,6 +179,7 @@ impl Probe<'_> {
                 200 => match first_token(&answer.body) {
                     Ok(()) => return Ok(()),
                     Err(instead) => {
+                        let instead = self.control.quote(&instead, MAX_QUOTE);
                         Err(Round::Wait(format!("{path} streamed no token: {instead}")))
                     }
                 },
@@ -186,7 +187,7 @@ impl Probe<'_> {
                 status => Err(Round::Refused(ServerError::Status {
                     url: format!("{}{path}", self.control.base_url()),
                     status,
-                    message: message(&answer.body),
+                    message: self.control.quote(&message(&answer.body), MAX_QUOTE),
                 })),
             };
         }
@@ -215,8 +216,8 @@ fn is_final(error: &ServerError) -> bool {
     }
 }
 
-/// Whether a stream of events carried a token, or what it carried instead. A finish counts as well: a
-/// model may have nothing to say.
+/// Whether a stream of events carried a token, or what it carried instead, in the server's own words as
+/// they are. A finish counts as well: a model may have nothing to say.
 fn first_token(body: &[u8]) -> Result<(), String> {
     let text = String::from_utf8_lossy(body);
     let mut events = 0;
@@ -226,7 +227,7 @@ fn first_token(body: &[u8]) -> Result<(), String> {
         if let Some(error) = event.get("error") {
             let words = error.get("message").and_then(Value::as_str);
             let words = words.map_or_else(|| error.to_string(), str::to_owned);
-            return Err(format!("an error inside the stream, `{}`", printable(&words, 200)));
+            return Err(format!("an error inside the stream, `{words}`"));
         }
         let choices = event.get("choices").and_then(Value::as_array);
         for choice in choices.into_iter().flatten() {
@@ -240,18 +241,9 @@ fn first_token(body: &[u8]) -> Result<(), String> {
         }
     }
     Err(match events {
-        0 => format!("no events, but `{}`", printable(&text, 80)),
+        0 => format!("no events, but `{text}`"),
         events => format!("{events} events without one"),
     })
-}
-
-/// The server's own words for an error.
-fn message(body: &[u8]) -> String {
-    let json: Option<Value> = serde_json::from_slice(body).ok();
-    let words = json.as_ref().and_then(|json| {
-        ["/error/message", "/message", "/detail"].iter().find_map(|at| json.pointer(at)?.as_str())
-    });
-    words.map_or_else(|| printable(&String::from_utf8_lossy(body), 200), |w| printable(w, 200))
 }
 
 #[cfg(test)]

@@ -1,36 +1,82 @@
 //! What must not be shown of a command, an environment, or a log.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::command::quote;
+use crate::is_secret_name;
 
 /// What stands where a secret was.
 const REDACTED: &str = "[redacted]";
 /// Shorter values are no secrets worth hiding, and hiding them would garble a whole log.
 const SHORTEST: usize = 6;
 
-/// Whether a variable or a flag of that name holds a secret, going by the words of the name.
-/// `HF_TOKEN` and `--api-key` do; `MAX_TOKENS`, `TOKENIZERS_PARALLELISM` and `--ssl-keyfile` do not.
-fn is_secret(name: &str) -> bool {
-    name.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| {
-        let word = word.to_ascii_uppercase();
-        word.ends_with("KEY")
-            || word.ends_with("TOKEN")
-            || ["SECRET", "PASSWORD", "PASSWD", "CREDENTIAL"].iter().any(|part| word.contains(part))
-    })
+/// The secrets that a server is given, by whatever way. Its `Debug` text does not show them.
+#[derive(Clone, Default)]
+pub(super) struct Secrets {
+    /// The longest first, so that no secret is left over by half because another begins like it.
+    values: Vec<String>,
 }
 
-/// The command as a shell would take it, with `environment` in front and without secrets.
-pub(super) fn shown(environment: &BTreeMap<String, String>, words: &[String]) -> String {
-    let mut line: Vec<String> = environment
-        .iter()
-        .map(|(name, value)| {
-            let value = if is_secret(name) { REDACTED.to_owned() } else { nested(value) };
-            format!("{name}={}", quote(&[value]))
-        })
-        .collect();
-    line.push(quote(&redacted(words)));
-    line.join(" ")
+impl Secrets {
+    /// Those in its command, in the environment of the matrix and in the one that it inherits, by
+    /// their names, and those that were `told`, whatever their names. The short ones are left out.
+    pub(super) fn given(
+        environment: &BTreeMap<String, String>,
+        words: &[String],
+        told: &[String],
+    ) -> Self {
+        let inherited = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        let own = environment.iter().map(|(name, value)| (name.clone(), value.clone()));
+        let named = own.chain(inherited).filter(|(name, _)| is_secret_name(name));
+        let mut values: Vec<String> = named.map(|(_, value)| value).collect();
+        values.extend(told.iter().map(|secret| secret.trim().to_owned()));
+        let flat: Vec<&str> = words.iter().flat_map(|word| word.split_whitespace()).collect();
+        for (word, clean) in flat.iter().zip(redacted(&flat)) {
+            if clean == REDACTED {
+                values.push((*word).to_owned());
+            } else if clean != *word {
+                values.extend(word.split_once('=').map(|(_, value)| value.to_owned()));
+            }
+        }
+        values.retain(|secret| secret.len() >= SHORTEST);
+        values.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        values.dedup();
+        Self { values }
+    }
+
+    /// The command as a shell would take it, with `environment` in front and without secrets.
+    pub(super) fn shown(&self, environment: &BTreeMap<String, String>, words: &[String]) -> String {
+        let mut line: Vec<String> = environment
+            .iter()
+            .map(|(name, value)| {
+                let secret = is_secret_name(name);
+                let value = if secret { REDACTED.to_owned() } else { self.scrub(&nested(value)) };
+                format!("{name}={}", quote(&[value]))
+            })
+            .collect();
+        let words: Vec<_> = redacted(words).iter().map(|word| self.scrub(word)).collect();
+        line.push(quote(&words));
+        line.join(" ")
+    }
+
+    /// `text` without the secrets.
+    pub(super) fn scrub(&self, text: &str) -> String {
+        self.values.iter().fold(text.to_owned(), |text, secret| text.replace(secret, REDACTED))
+    }
+
+    /// What takes them out of a stream.
+    pub(super) fn redactor(&self) -> Redactor {
+        Redactor::new(self.values.iter().map(|secret| secret.clone().into_bytes()).collect())
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secrets({})", self.values.len())
+    }
 }
 
 /// `words` with the values behind secret flags and assignments replaced.
@@ -43,7 +89,7 @@ fn redacted<S: AsRef<str>>(words: &[S]) -> Vec<String> {
             if let Some(flag) = word.strip_prefix('-') {
                 let (name, value) =
                     flag.split_once('=').map_or((flag, None), |(n, v)| (n, Some(v)));
-                let secret = is_secret(name);
+                let secret = is_secret_name(name);
                 // vLLM takes several keys behind one flag: all up to the next flag are hidden.
                 hide = secret && value.is_none();
                 return match value {
@@ -53,7 +99,7 @@ fn redacted<S: AsRef<str>>(words: &[S]) -> Vec<String> {
             }
             match word.split_once('=') {
                 _ if hide => REDACTED.to_owned(),
-                Some((name, _)) if is_variable(name) && is_secret(name) => {
+                Some((name, _)) if is_variable(name) && is_secret_name(name) => {
                     format!("{name}={REDACTED}")
                 }
                 _ => nested(word),
@@ -74,29 +120,6 @@ fn nested(word: &str) -> String {
 
 fn is_variable(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
-/// The secrets that a server is given: in its command, in the environment of the matrix, and in the
-/// environment that it inherits.
-pub(super) fn given(environment: &BTreeMap<String, String>, words: &[String]) -> Vec<Vec<u8>> {
-    let mut secrets: Vec<String> = Vec::new();
-    let inherited = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let own = environment.iter().map(|(name, value)| (name.clone(), value.clone()));
-    secrets.extend(own.chain(inherited).filter(|(name, _)| is_secret(name)).map(|(_, v)| v));
-    let flat: Vec<&str> = words.iter().flat_map(|word| word.split_whitespace()).collect();
-    for (word, clean) in flat.iter().zip(redacted(&flat)) {
-        if clean == REDACTED {
-            secrets.push((*word).to_owned());
-        } else if clean != *word {
-            secrets.extend(word.split_once('=').map(|(_, value)| value.to_owned()));
-        }
-    }
-    secrets.retain(|secret| secret.len() >= SHORTEST);
-    // The longest first, so that no secret is left over by half because another begins like it.
-    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    secrets.dedup();
-    secrets.into_iter().map(String::into_bytes).collect()
 }
 
 /// Takes secrets out of a stream of bytes, wherever its pieces are cut.
@@ -150,19 +173,7 @@ mod tests {
     }
 
     fn command(line: &str) -> String {
-        shown(&BTreeMap::new(), &words(line))
-    }
-
-    #[test]
-    fn names_of_secrets() {
-        for name in ["HF_TOKEN", "api-key", "OPENAI_API_KEY", "hf_token", "DB_PASSWORD", "APIKEY"] {
-            assert!(is_secret(name), "{name}");
-        }
-        for name in
-            ["MAX_TOKENS", "max-num-batched-tokens", "TOKENIZERS_PARALLELISM", "ssl-keyfile"]
-        {
-            assert!(!is_secret(name), "{name}");
-        }
+        Secrets::default().shown(&BTreeMap::new(), &words(line))
     }
 
     #[test]
@@ -178,7 +189,7 @@ mod tests {
             ("PLIMSOLL_ARGS".to_owned(), "--api-key s3cret --max-num-seqs 4".to_owned()),
             ("OMP_NUM_THREADS".to_owned(), "2".to_owned()),
         ]);
-        let line = shown(&environment, &words("vllm serve"));
+        let line = Secrets::default().shown(&environment, &words("vllm serve"));
         assert!(!line.contains("s3cret"), "{line}");
         assert!(line.contains("--max-num-seqs 4") && line.contains("OMP_NUM_THREADS=2"), "{line}");
     }
@@ -192,12 +203,27 @@ mod tests {
     #[test]
     fn secrets_are_found_where_they_are_given() {
         let environment = BTreeMap::from([("HF_TOKEN".to_owned(), "hf_abcdef".to_owned())]);
-        let given =
-            given(&environment, &words("sh -c 'vllm --api-key sk-12345 --x-token=tok-12345 y'"));
+        let words = words("sh -c 'vllm --api-key sk-12345 --x-token=tok-12345 y'");
+        let given = Secrets::given(&environment, &words, &[]).values;
         for secret in ["hf_abcdef", "sk-12345", "tok-12345"] {
-            assert!(given.iter().any(|found| found == secret.as_bytes()), "{secret}");
+            assert!(given.iter().any(|found| found == secret), "{secret}");
         }
-        assert!(!given.iter().any(|found| found == b"y"));
+        assert!(!given.iter().any(|found| found == "y"));
+    }
+
+    #[test]
+    fn a_secret_that_was_told_is_hidden_whatever_its_name() {
+        let environment = BTreeMap::from([("MY_LLM".to_owned(), "sk-told-1".to_owned())]);
+        let told = ["sk-told-1\n", "sk-told-1-and-more", "short"].map(str::to_owned);
+        let secrets = Secrets::given(&environment, &[], &told);
+        let line = secrets.shown(&environment, &words("serve 'x sk-told-1-and-more' short"));
+        assert_eq!(line, "MY_LLM='[redacted]' serve 'x [redacted]' short");
+        let mut redactor = secrets.redactor();
+        let mut log = redactor.push(b"key sk-told-1-and-more, sk-to");
+        log.extend(redactor.push(b"ld-1."));
+        log.extend(redactor.finish());
+        assert_eq!(log, b"key [redacted], [redacted].");
+        assert!(!format!("{secrets:?}").contains("told"));
     }
 
     proptest! {

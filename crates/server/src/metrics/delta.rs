@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use plimsoll_records::Tally;
+use plimsoll_records::{ServerCounters, Tally};
 
 use super::MetricsSample;
 
@@ -13,54 +13,19 @@ const SAME_START: Duration = Duration::from_millis(100);
 /// floats, in an order that is not always the same.
 const ROUNDING: f64 = 1e-9;
 
-/// The growth of the server's counters between two samples; `None` where either has none.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct MetricsDelta {
-    /// Prompt tokens looked up in the prefix cache.
-    pub prefix_cache_queries: Option<f64>,
-    /// Prompt tokens found there.
-    pub prefix_cache_hits: Option<f64>,
-    /// Requests preempted.
-    pub preemptions: Option<f64>,
-    /// Prompt tokens taken in, cached ones included.
-    pub prompt_tokens: Option<f64>,
-    /// Tokens generated.
-    pub generation_tokens: Option<f64>,
-    /// Arrival at the engine to first scheduling, of the requests that finished in between.
-    pub queue_time_s: Option<Tally>,
-    /// First scheduling to first token, of the requests that finished in between.
-    pub prefill_time_s: Option<Tally>,
-    /// First token to last, of the requests that finished in between.
-    pub decode_time_s: Option<Tally>,
-    /// The server's own time to first token.
-    pub ttft_s: Option<Tally>,
-    /// The server's own time of a whole request.
-    pub e2e_s: Option<Tally>,
-    /// Tokens of an engine step.
-    pub step_tokens: Option<Tally>,
-    /// Whether a counter fell, the start time changed, or the names did: then the server is not the
-    /// one it was, and every difference is `None`.
-    pub restarted: bool,
-}
-
-impl MetricsDelta {
-    /// Hits / queries, 0 to 1; `None` without a query.
-    #[must_use]
-    pub fn prefix_hit_rate(&self) -> Option<f64> {
-        let queries = self.prefix_cache_queries.filter(|&queries| queries > 0.0)?;
-        Some(self.prefix_cache_hits? / queries)
-    }
-}
-
 impl MetricsSample {
-    /// What was counted from `before` to `after`.
+    /// What was counted from `before` to `after`: each difference is `None` where either has no such
+    /// figure, and the gauges stay `None`, for they do not grow.
+    ///
+    /// When a counter fell, the start time changed or the names did, the server is not the one it was:
+    /// then it is `restarted`, and every difference is `None`.
     #[must_use]
-    pub fn delta(before: &Self, after: &Self) -> MetricsDelta {
+    pub fn delta(before: &Self, after: &Self) -> ServerCounters {
         let mut growth = Growth { fell: false };
-        let delta = MetricsDelta {
-            prefix_cache_queries: growth
+        let delta = ServerCounters {
+            prefix_cache_queries_tokens: growth
                 .of(before.prefix_cache_queries, after.prefix_cache_queries),
-            prefix_cache_hits: growth.of(before.prefix_cache_hits, after.prefix_cache_hits),
+            prefix_cache_hits_tokens: growth.of(before.prefix_cache_hits, after.prefix_cache_hits),
             preemptions: growth.of(before.preemptions, after.preemptions),
             prompt_tokens: growth.of(before.prompt_tokens, after.prompt_tokens),
             generation_tokens: growth.of(before.generation_tokens, after.generation_tokens),
@@ -70,14 +35,14 @@ impl MetricsSample {
             ttft_s: growth.of_tally(before.ttft_s, after.ttft_s),
             e2e_s: growth.of_tally(before.e2e_s, after.e2e_s),
             step_tokens: growth.of_tally(before.step_tokens, after.step_tokens),
-            restarted: false,
+            ..ServerCounters::default()
         };
         let new_start = before
             .started
             .zip(after.started)
             .is_some_and(|(before, after)| before.abs_diff(after) > SAME_START);
         if growth.fell || new_start || before.server != after.server {
-            MetricsDelta { restarted: true, ..MetricsDelta::default() }
+            ServerCounters { restarted: true, ..ServerCounters::default() }
         } else {
             delta
         }

@@ -1,3 +1,5 @@
+use plimsoll_records::ServerCounters;
+
 use super::*;
 
 fn sample(page: &str) -> MetricsSample {
@@ -113,23 +115,16 @@ fn deltas_are_differences_until_a_counter_falls() {
         ..before
     };
     let delta = MetricsSample::delta(&before, &after);
-    assert_eq!(delta.prefix_cache_queries, Some(200.0));
-    assert_eq!(delta.prefix_hit_rate(), Some(0.25));
+    assert_eq!(delta.prefix_cache_queries_tokens, Some(200.0));
+    assert_eq!(delta.prefix_cache_hits_tokens, Some(50.0));
     assert_eq!(delta.generation_tokens, Some(0.0));
     assert_eq!(delta.preemptions, None);
     assert!(!delta.restarted);
 
     let back = MetricsSample::delta(&after, &before);
-    assert_eq!(back, MetricsDelta { restarted: true, ..MetricsDelta::default() });
+    assert_eq!(back, ServerCounters { restarted: true, ..ServerCounters::default() });
     let other = MetricsSample { server: Some(ServerKind::SgLang), ..after };
     assert!(MetricsSample::delta(&before, &other).restarted);
-    assert_eq!(MetricsDelta::default().prefix_hit_rate(), None);
-    let none = MetricsDelta {
-        prefix_cache_queries: Some(0.0),
-        prefix_cache_hits: Some(0.0),
-        ..MetricsDelta::default()
-    };
-    assert_eq!(none.prefix_hit_rate(), None);
 }
 
 fn tally(count: f64, sum: f64) -> Option<Tally> {

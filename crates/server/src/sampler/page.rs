@@ -20,10 +20,10 @@ pub(crate) struct PageReader {
 }
 
 /// One page: what its series are called, and their values in the same order.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Page {
     layout: Arc<Layout>,
-    values: Vec<f64>,
+    values: Box<[f64]>,
 }
 
 /// The series of a page, in its order.
@@ -50,7 +50,7 @@ impl PageReader {
             self.layout = Arc::new(layout);
             values
         });
-        Page { layout: Arc::clone(&self.layout), values }
+        Page { layout: Arc::clone(&self.layout), values: values.into() }
     }
 }
 
@@ -67,7 +67,7 @@ impl Page {
 
     /// The series with a finite value, without those that only say when another one was created.
     pub(crate) fn rows(&self, at: RunNanos) -> impl Iterator<Item = ServerRow> {
-        let series = self.layout.series.iter().zip(&self.values);
+        let series = self.layout.series.iter().zip(&*self.values);
         series.filter(|(series, value)| value.is_finite() && !series.name.ends_with(CREATED)).map(
             move |(series, &value)| ServerRow {
                 at,
@@ -163,10 +163,10 @@ mod tests {
         let first = reader.read(page(1).as_bytes());
         let second = reader.read(page(20).as_bytes());
         assert!(Arc::ptr_eq(&first.layout, &second.layout));
-        assert_eq!(second.values, [20.0, 20.0]);
+        assert_eq!(*second.values, [20.0, 20.0]);
         let grown = reader.read(format!("{}c 3\n", page(2)).as_bytes());
-        assert_eq!(grown.values, [2.0, 2.0, 3.0]);
-        assert_eq!(reader.read(page(4).as_bytes()).values, [4.0, 4.0], "and shrunk");
+        assert_eq!(*grown.values, [2.0, 2.0, 3.0]);
+        assert_eq!(*reader.read(page(4).as_bytes()).values, [4.0, 4.0], "and shrunk");
         assert!(reader.read(b"").is_empty());
         assert!(reader.read(b"<html>no metrics</html>").is_empty());
     }
@@ -210,7 +210,7 @@ mod tests {
                 reader.read(before.as_bytes());
                 let page = reader.read(second.as_bytes());
                 let expected = Exposition::parse(second.as_bytes()).samples;
-                let got = page.layout.series.iter().zip(&page.values);
+                let got = page.layout.series.iter().zip(&*page.values);
                 prop_assert_eq!(page.values.len(), expected.len());
                 for ((series, value), expected) in got.zip(expected) {
                     prop_assert_eq!(&*series.name, expected.name);

@@ -5,10 +5,11 @@ use std::time::Duration;
 use plimsoll_records::{SamplingRecord, ServerCounters, ServerRow};
 use plimsoll_units::RunNanos;
 
-use crate::metrics::{MetricsDelta, MetricsSample};
+use super::page::Page;
+use crate::metrics::MetricsSample;
 
 /// One page of the server's metrics.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Scrape {
     /// The middle between asking and having the whole answer.
     pub at: RunNanos,
@@ -16,18 +17,17 @@ pub struct Scrape {
     pub took: Duration,
     /// What the page said.
     pub sample: MetricsSample,
+    /// All of it.
+    pub(super) page: Page,
 }
 
 /// Everything gathered since the last [`take`](crate::MetricsSampler::take), in order of time.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct ServerSamples {
     /// How often the page was to be read.
     pub period: Duration,
     /// The pages that were read.
     pub scrapes: Vec<Scrape>,
-    /// Every series of each of them that had a finite value, whoever the server is; those called
-    /// `..._created` are left out, for they never change.
-    pub rows: Vec<ServerRow>,
     /// Attempts that brought no page, and why.
     pub failed: Vec<(RunNanos, String)>,
     /// Moments at which a page was due and the sampler was still waiting for the one before.
@@ -42,6 +42,15 @@ impl ServerSamples {
     #[must_use]
     pub fn has_page(&self) -> bool {
         !self.scrapes.is_empty() || !self.failed.is_empty()
+    }
+
+    /// Every series of each page that had a finite value, page by page, whoever the server is; those
+    /// called `..._created` are left out, for they never change.
+    ///
+    /// A row is made when it is asked for. With its texts it takes hundreds of bytes; in here it takes
+    /// eight, for all pages that look alike share the texts.
+    pub fn rows(&self) -> impl Iterator<Item = ServerRow> {
+        self.scrapes.iter().flat_map(|scrape| scrape.page.rows(scrape.at))
     }
 
     /// What the server counted from `start` to `end`, and how well it was watched.
@@ -62,13 +71,8 @@ impl ServerSamples {
         let running = gauge(|sample| sample.running);
         let waiting = gauge(|sample| sample.waiting);
         let kv_cache_usage = gauge(|sample| sample.kv_cache_usage);
-        let (delta, off) = self.delta(start, end);
+        let (counted, off) = self.delta(start, end);
         let counters = ServerCounters {
-            prefix_cache_queries_tokens: delta.prefix_cache_queries,
-            prefix_cache_hits_tokens: delta.prefix_cache_hits,
-            preemptions: delta.preemptions,
-            prompt_tokens: delta.prompt_tokens,
-            generation_tokens: delta.generation_tokens,
             running_max: running.max,
             running_mean: running.mean,
             waiting_max: waiting.max,
@@ -76,37 +80,31 @@ impl ServerSamples {
             waiting_share: waiting.positive,
             kv_cache_usage_max: kv_cache_usage.max,
             kv_cache_usage_mean: kv_cache_usage.mean,
-            queue_time_s: delta.queue_time_s,
-            prefill_time_s: delta.prefill_time_s,
-            decode_time_s: delta.decode_time_s,
-            ttft_s: delta.ttft_s,
-            e2e_s: delta.e2e_s,
-            step_tokens: delta.step_tokens,
-            restarted: delta.restarted,
+            ..counted
         };
         (counters, self.sampling(start, end, &inside, off))
     }
 
     /// The difference over the window; where there is none for want of pages near its ends, how far
     /// the nearest was off.
-    fn delta(&self, start: RunNanos, end: RunNanos) -> (MetricsDelta, Option<Duration>) {
+    fn delta(&self, start: RunNanos, end: RunNanos) -> (ServerCounters, Option<Duration>) {
         let nearest = |moment: RunNanos| {
             let off = |scrape: &Scrape| scrape.at.max(moment) - scrape.at.min(moment);
             let offs = self.scrapes.iter().map(off).enumerate();
             offs.min_by_key(|(_, off)| *off)
         };
         let (Some((first, early)), Some((last, late))) = (nearest(start), nearest(end)) else {
-            return (MetricsDelta::default(), None);
+            return (ServerCounters::default(), None);
         };
         let pages = &self.scrapes[first..=last.max(first)];
         let pairs = || pages.windows(2).map(|pair| (&pair[0].sample, &pair[1].sample));
         // Between its ends a server may have been restarted and have counted past where it was.
         if pairs().any(|(before, after)| MetricsSample::delta(before, after).restarted) {
-            return (MetricsDelta { restarted: true, ..MetricsDelta::default() }, None);
+            return (ServerCounters { restarted: true, ..ServerCounters::default() }, None);
         }
         let off = early.max(late);
         if first >= last || off > self.period.max((end - start) / 10) {
-            return (MetricsDelta::default(), Some(off));
+            return (ServerCounters::default(), Some(off));
         }
         (MetricsSample::delta(&pages[0].sample, &pages[pages.len() - 1].sample), None)
     }

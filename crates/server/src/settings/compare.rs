@@ -5,16 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use plimsoll_records::{SettingRecord, SettingState};
 use serde_json::Value;
 
-use super::defaults::{Default, is_default};
-use super::{InEffect, name, value, well_known};
+use super::defaults::may_be_default;
+use super::{InEffect, SettingSource, name, value, well_known};
 
 /// What a declared setting that the server does not list has for a source.
 const NOT_LISTED: &str = "log: non-default args does not list it";
 
-/// The same, when the value is vLLM's default.
-const DEFAULT_NOT_LISTED: &str = "vLLM's default; log: non-default args does not list it";
-
-/// The same, when it may be: versions differ.
+/// The same, when the value may be a default: they differ with the version and the machine.
 const PERHAPS_DEFAULT: &str =
     "log: non-default args does not list it; it may be the default of this version";
 
@@ -30,7 +27,13 @@ const PERHAPS_DEFAULT: &str =
 ///   lost or a word that is no flag at all (`batch_size`). Such a record has no value in effect;
 /// - `Unknown` when the server does not say, when its words cannot be compared (a model's name and
 ///   the folder it was loaded from; an object that is printed as text; a secret), or when the value
-///   may be the default of its version and is therefore not listed.
+///   may be the default of its version and is therefore not listed: a switch that is off, something
+///   unset, `max-num-batched-tokens = 2048`.
+///
+/// No value is in effect unless the server said so: what vLLM's defaults are thought to be decides
+/// nothing but whether a missing setting is a sign. What was only observed ([`SettingSource::LogObserved`])
+/// may confirm a setting and never refutes one. A key of a configuration
+/// (`compilation-config.cudagraph_mode`) is looked for inside it, wherever the server shows it.
 ///
 /// Settings that were not declared are `Default`; those that are unset are left out unless they are
 /// [well known](well_known).
@@ -82,49 +85,114 @@ pub fn compare_settings(
     records
 }
 
+/// What one source says of a declared setting.
+struct Said {
+    source: SettingSource,
+    /// `None` where it speaks of the configuration and not of the key in it.
+    value: Option<Value>,
+}
+
 /// The record of one declared setting, and the name under which the server speaks of it.
 fn judge(name: String, declared: Value, in_effect: &InEffect) -> (SettingRecord, Option<String>) {
-    let found = in_effect.get(&name).map(|setting| (name.clone(), setting, setting.value.clone()));
-    let found = found.or_else(|| {
-        let opposite = name::opposite(&name)?;
-        let setting = in_effect.get(&opposite)?;
-        Some((opposite, setting, Value::Bool(!value::flag(&setting.value)?)))
-    });
-    let shown = if name::is_secret(&name) { Value::from(value::HIDDEN) } else { declared.clone() };
-    let mut record = SettingRecord {
-        name,
-        declared: Some(shown),
-        in_effect: None,
-        source: None,
-        state: SettingState::Unknown,
+    let (found, said) = said_of(&name, in_effect);
+    let record = |state, in_effect, source| SettingRecord {
+        declared: Some(value::clean(&name, declared.clone())),
+        name: name.clone(),
+        in_effect,
+        source,
+        state,
     };
-    if let Some((found, setting, value)) = found {
-        record.state = match compare(&record.name, &declared, &value, in_effect) {
+    let mut unclear = None;
+    let mut observed = None;
+    for said in said {
+        let same =
+            said.value.as_ref().and_then(|value| compare(&name, &declared, value, in_effect));
+        let state = match same {
             Some(true) => SettingState::Equal,
+            Some(false) if said.source == SettingSource::LogObserved => {
+                observed = Some(said);
+                continue;
+            }
             Some(false) => SettingState::Different,
-            None => SettingState::Unknown,
+            None => {
+                unclear.get_or_insert(said);
+                continue;
+            }
         };
-        record.in_effect = Some(value);
-        record.source = Some(setting.source.to_string());
-        return (record, Some(found));
+        return (record(state, said.value, Some(said.source.to_string())), found);
+    }
+    if let Some(said) = unclear {
+        let source = Some(said.source.to_string());
+        return (record(SettingState::Unknown, said.value, source), found);
     }
     if in_effect.lists_non_defaults() {
-        let (state, source) = match is_default(&record.name, &declared) {
-            Default::Is => (SettingState::Equal, DEFAULT_NOT_LISTED),
-            Default::May => (SettingState::Unknown, PERHAPS_DEFAULT),
-            Default::Not => (SettingState::Different, NOT_LISTED),
+        let (state, source) = if may_be_default(&name, &declared, in_effect) {
+            (SettingState::Unknown, PERHAPS_DEFAULT)
+        } else {
+            (SettingState::Different, NOT_LISTED)
         };
-        if state == SettingState::Equal {
-            record.in_effect = Some(declared);
-        }
-        record.state = state;
-        record.source = Some(source.to_owned());
+        let observed = observed.and_then(|said| Some((said.value?, said.source)));
+        let observed =
+            observed.map(|(value, source)| format!("; {} by {source}", value::text(&value)));
+        let source = format!("{source}{}", observed.unwrap_or_default());
+        return (record(state, None, Some(source)), found);
     }
-    (record, None)
+    let source = observed.as_ref().map(|said| said.source.to_string());
+    (record(SettingState::Unknown, observed.and_then(|said| said.value), source), found)
+}
+
+/// Everything that is said of the setting `name`, what is believed first in front, and the name in
+/// the server's table.
+fn said_of(name: &str, in_effect: &InEffect) -> (Option<String>, Vec<Said>) {
+    if let Some(setting) = in_effect.get(name) {
+        let mut said: Vec<_> = whole(name, in_effect).collect();
+        said.push(Said { source: setting.source, value: Some(setting.value.clone()) });
+        said.sort_by_key(|said| said.source);
+        return (Some(name.to_owned()), said);
+    }
+    if let Some(opposite) = name::opposite(name)
+        && let Some(setting) = in_effect.get(&opposite)
+        && let Some(flag) = value::flag(&setting.value)
+    {
+        let said = Said { source: setting.source, value: Some(Value::Bool(!flag)) };
+        return (Some(opposite), vec![said]);
+    }
+    let Some((configuration, keys)) = name.split_once('.') else {
+        return (None, whole(name, in_effect).collect());
+    };
+    let (_, said) = said_of(configuration, in_effect);
+    let inside = said.into_iter().map(|said| {
+        let value = said.value.as_ref().and_then(|value| inside(value, keys));
+        Said { source: said.source, value }
+    });
+    (None, inside.collect())
+}
+
+fn whole(name: &str, in_effect: &InEffect) -> impl Iterator<Item = Said> {
+    in_effect.shown(name).map(|(source, value)| Said { source, value: Some(value.clone()) })
+}
+
+/// What a configuration says of the key at the path `keys`: where it is unset, so is the key.
+fn inside(configuration: &Value, keys: &str) -> Option<Value> {
+    let plain = |key: &str| key.replace('-', "_");
+    let mut value = configuration.clone();
+    for wanted in keys.split('.') {
+        value = match value {
+            Value::Object(fields) => {
+                fields.into_iter().find(|(key, _)| plain(key) == plain(wanted))?.1
+            }
+            Value::Null => return Some(Value::Null),
+            _ => return None,
+        };
+    }
+    Some(value)
 }
 
 /// Whether `in_effect` is what was declared; a model may be declared by the name it is served under.
 fn compare(name: &str, declared: &Value, in_effect: &Value, all: &InEffect) -> Option<bool> {
+    if let Some((_, key)) = name.rsplit_once('.') {
+        return value::same_field(key, declared, in_effect);
+    }
     let same = value::same(name, declared, in_effect);
     if name == "model" && same != Some(true) {
         let served = all.get("served-model-name").map(|setting| &setting.value);
@@ -190,10 +258,86 @@ mod tests {
             assert_eq!((record.state, record.in_effect), (SettingState::Different, None));
             assert_eq!(record.source.as_deref(), Some(NOT_LISTED));
         }
-        let default = one("tensor-parallel-size", json!(1), &settings);
-        assert_eq!((default.state, default.in_effect), (SettingState::Equal, Some(json!(1))));
-        let perhaps = one("gpu-memory-utilization", json!(0.9), &settings);
-        assert_eq!((perhaps.state, perhaps.in_effect), (SettingState::Unknown, None));
+        for (name, value) in [
+            ("tensor-parallel-size", json!(1)),
+            ("gpu-memory-utilization", json!(0.9)),
+            ("max-num-batched-tokens", json!(2048)),
+            ("swap-space", json!(4)),
+            ("enforce-eager", json!(false)),
+            ("no-some-new-switch", json!(true)),
+            ("quantization", Value::Null),
+        ] {
+            let record = one(name, value, &settings);
+            assert_eq!((record.state, record.in_effect), (SettingState::Unknown, None), "{name}");
+            assert_eq!(record.source.as_deref(), Some(PERHAPS_DEFAULT));
+        }
+    }
+
+    #[test]
+    fn what_was_only_observed_refutes_nothing_by_itself() {
+        let mut settings = InEffect::default();
+        settings.say("max-num-seqs", json!(256), SettingSource::LogObserved, false);
+        let state = |value, settings: &InEffect| one("max-num-seqs", value, settings).state;
+        assert_eq!(state(json!(256), &settings), SettingState::Equal);
+        let other = one("max-num-seqs", json!(16), &settings);
+        assert_eq!((other.state, other.in_effect), (SettingState::Unknown, Some(json!(256))));
+        // A server that lists its arguments without it refutes it, whatever was observed.
+        settings.listed_non_defaults();
+        assert_eq!(state(json!(256), &settings), SettingState::Equal);
+        assert_eq!(state(json!(1024), &settings), SettingState::Unknown);
+        let lost = one("max-num-seqs", json!(16), &settings);
+        assert_eq!((lost.state, lost.in_effect), (SettingState::Different, None));
+        assert_eq!(
+            lost.source.as_deref(),
+            Some(
+                "log: non-default args does not list it; 256 by log: never more ran while others waited"
+            )
+        );
+    }
+
+    #[test]
+    fn a_key_is_looked_for_inside_its_configuration() {
+        const KEY: &str = "compilation_config.cudagraph_mode";
+        let mut settings = listed(&[("compilation_config", json!({"cudagraph_mode": "FULL"}))]);
+        let state = |value, settings: &InEffect| one(KEY, value, settings).state;
+        let record = one(KEY, json!("FULL"), &settings);
+        assert_eq!(record.name, "compilation-config.cudagraph_mode");
+        assert_eq!((record.state, record.in_effect), (SettingState::Equal, Some(json!("FULL"))));
+        assert_eq!(record.source.as_deref(), Some("log: non-default args"));
+        assert_eq!(state(json!("NONE"), &settings), SettingState::Different);
+        // The other keys of it may be as by default.
+        assert_eq!(
+            one("compilation-config.level", json!(3), &settings).state,
+            SettingState::Unknown
+        );
+        // A number tells nothing of a name, and the next source does.
+        let page = json!({"cudagraph_mode": 2, "pass_config": {"fuse_norm": true}});
+        settings.show("compilation_config", page, SettingSource::ServerInfo);
+        assert_eq!(state(json!("FULL"), &settings), SettingState::Equal);
+        let deep = one("compilation-config.pass_config.fuse-norm", json!(false), &settings);
+        assert_eq!((deep.state, deep.in_effect), (SettingState::Different, Some(json!(true))));
+        assert_eq!(deep.source.as_deref(), Some("/server_info"));
+        // What was resolved is believed before what was asked for.
+        let mut resolved = listed(&[("compilation_config", json!({"level": 3}))]);
+        resolved.show("compilation_config", json!({"level": 0}), SettingSource::LogConfig);
+        let level = one("compilation-config.level", json!(3), &resolved);
+        assert_eq!((level.state, level.in_effect), (SettingState::Different, Some(json!(0))));
+        let whole = one("compilation-config", json!({"level": 0}), &resolved);
+        assert_eq!(whole.state, SettingState::Equal);
+    }
+
+    #[test]
+    fn a_key_of_a_configuration_that_is_not_listed() {
+        let settings = listed(&[("max_model_len", json!(32768))]);
+        let state = |name: &str, value| one(name, value, &settings).state;
+        assert_eq!(state("compilation-config.level", json!(3)), SettingState::Unknown);
+        let speculative = "speculative-config.num_speculative_tokens";
+        assert_eq!(state(speculative, json!(3)), SettingState::Different);
+        assert_eq!(state("batch.size", json!(3)), SettingState::Different);
+        let unset = listed(&[("speculative_config", Value::Null)]);
+        assert_eq!(one(speculative, json!(3), &unset).state, SettingState::Different);
+        let opaque = listed(&[("compilation_config", json!("CompilationConfig(level=3)"))]);
+        assert_eq!(one("compilation-config.level", json!(3), &opaque).state, SettingState::Unknown);
     }
 
     #[test]
@@ -238,6 +382,8 @@ mod tests {
         let record = one("api-key", json!("sk-1"), &settings);
         assert_eq!(record.state, SettingState::Unknown);
         assert!(!format!("{record:?}").contains("sk-1"));
+        let nested = one("kv-transfer-config", json!({"access_token": "hf-2"}), &settings);
+        assert!(!format!("{nested:?}").contains("hf-2"));
         let lost = one("hf-token", json!("hf-2"), &settings);
         assert_eq!(lost.state, SettingState::Different);
         assert!(!format!("{lost:?}").contains("hf-2"));

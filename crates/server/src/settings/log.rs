@@ -159,6 +159,8 @@ impl Reader {
                 self.data_parallel.get_or_insert(value);
             } else if is_plain(&value) {
                 self.resolved(&name, value);
+            } else if value.is_object() {
+                self.facts.settings.show(&name, value, SettingSource::LogConfig);
             }
         }
     }

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::io::{self, BufRead, ErrorKind};
 
+use crate::terminal::show_line;
+
 /// The longest line that is kept, in bytes; the rest of a longer one (a prompt) is passed over.
 const MAX_LINE: usize = 64 << 10;
 
@@ -163,31 +165,8 @@ impl<R: BufRead> Lines<R> {
         if !any {
             return Ok(None);
         }
-        self.text.clear();
-        shown(&String::from_utf8_lossy(&self.raw), &mut self.text);
+        show_line(&self.raw, &mut self.text);
         Ok(Some(&self.text))
-    }
-}
-
-/// Puts into `text` what a terminal shows of `line`: escape sequences left out, and a carriage
-/// return starts over.
-fn shown(line: &str, text: &mut String) {
-    let line = line.trim_end_matches('\r');
-    let line = line.rsplit('\r').next().unwrap_or(line);
-    let mut chars = line.chars();
-    while let Some(c) = chars.next() {
-        if c != '\u{1b}' {
-            text.push(c);
-            continue;
-        }
-        // ESC [ parameters letter; a sequence of another kind loses its first character.
-        if chars.next() == Some('[') {
-            for c in chars.by_ref() {
-                if ('@'..='~').contains(&c) {
-                    break;
-                }
-            }
-        }
     }
 }
 

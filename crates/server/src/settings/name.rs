@@ -67,16 +67,15 @@ pub fn well_known(name: &str) -> bool {
     WELL_KNOWN.contains(&canonical(name).as_str())
 }
 
-/// The one spelling of `name`: vLLM's flag without dashes in front.
+/// The one spelling of `name`: vLLM's flag without dashes in front. What stands behind a dot is a key
+/// inside a configuration (`compilation-config.cudagraph_mode`) and stays as it is.
 pub(crate) fn canonical(name: &str) -> String {
-    let name = name.trim().trim_start_matches('-').replace('_', "-");
-    ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, name)| (*name).to_owned())
-}
-
-/// Whether the value of `name`, in its one spelling, must not be shown.
-pub(crate) fn is_secret(name: &str) -> bool {
-    let last = name.rsplit('-').next().unwrap_or_default();
-    matches!(last, "key" | "token" | "secret" | "password")
+    let name = name.trim().trim_start_matches('-');
+    let (flag, keys) = name.split_at(name.find('.').unwrap_or(name.len()));
+    let flag = flag.replace('_', "-");
+    let known = ALIASES.iter().find(|(alias, _)| *alias == flag);
+    let flag = known.map_or(flag.as_str(), |(_, name)| name);
+    format!("{flag}{keys}")
 }
 
 /// The setting that a declaration is about, and whether it says the opposite: `--no-enable-x` is
@@ -110,6 +109,7 @@ mod tests {
             ("chunked_prefill_enabled", "enable-chunked-prefill"),
             ("-tp", "tensor-parallel-size"),
             ("batch_size", "batch-size"),
+            ("--compilation_config.cudagraph_mode", "compilation-config.cudagraph_mode"),
             ("", ""),
         ] {
             assert_eq!(canonical(written), name, "{written}");
@@ -134,15 +134,5 @@ mod tests {
         assert_eq!(opposite("disable-log-requests").as_deref(), Some("enable-log-requests"));
         assert_eq!(opposite("enable-x").as_deref(), Some("disable-x"));
         assert_eq!(opposite("max-num-seqs"), None);
-    }
-
-    #[test]
-    fn keys_and_tokens_are_secret_but_token_counts_are_not() {
-        for name in ["api-key", "hf-token", "ray-password", "client-secret"] {
-            assert!(is_secret(name), "{name}");
-        }
-        for name in ["max-num-batched-tokens", "ssl-keyfile", "tokenizer", "kv-cache-size-tokens"] {
-            assert!(!is_secret(name), "{name}");
-        }
     }
 }

@@ -49,8 +49,13 @@ impl InEffect {
         let Ok(page) = serde_json::from_slice::<Value>(body) else { return settings };
         let mut say = |name: &str, value: &Value| {
             let circumstance = name.starts_with('_') || CIRCUMSTANCES.contains(&name);
-            if !circumstance && is_plain(value) {
+            if circumstance {
+                return;
+            }
+            if is_plain(value) {
                 settings.say(name, value.clone(), SettingSource::ServerInfo, false);
+            } else if value.is_object() {
+                settings.show(name, value.clone(), SettingSource::ServerInfo);
             }
         };
         match page.get("vllm_config") {
@@ -70,9 +75,12 @@ impl InEffect {
                         say(name, value);
                     }
                 }
-                if let Some(speculative) = config.get("speculative_config").filter(|c| c.is_null())
-                {
-                    say("speculative_config", speculative);
+                // Whole configurations, which are looked into for declared settings only.
+                for (name, part) in config {
+                    let section = SECTIONS.contains(&name.as_str());
+                    if part.is_object() && !section || name == "speculative_config" {
+                        say(name, part);
+                    }
                 }
             }
             _ => {}

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::is_secret_name;
+
 /// What stands for a secret.
 pub(crate) const HIDDEN: &str = "(hidden)";
 
@@ -11,9 +13,21 @@ const MAX_TEXT: usize = 4096;
 /// Floats this near to each other, relative to the larger, were written from one number.
 const FLOAT_TOLERANCE: f64 = 1e-9;
 
-/// `value` as it is kept: without the decoration of Python's own types, and not without end.
-pub(crate) fn clean(value: Value) -> Value {
+/// `value` as it is kept: without the decoration of Python's own types, not without end, and without
+/// secrets, by its own name and by those of its fields.
+pub(crate) fn clean(name: &str, value: Value) -> Value {
+    if !value.is_null() && is_secret_name(name) {
+        return Value::from(HIDDEN);
+    }
     match value {
+        Value::Array(items) => items.into_iter().map(|item| clean("", item)).collect(),
+        Value::Object(fields) => {
+            let clean = |(key, value): (String, Value)| {
+                let value = clean(&key, value);
+                (key, value)
+            };
+            Value::Object(fields.into_iter().map(clean).collect())
+        }
         Value::String(text) => {
             let text = text.strip_prefix("torch.").unwrap_or(&text);
             let end = text.floor_char_boundary(MAX_TEXT);
@@ -62,8 +76,12 @@ pub(crate) fn same(name: &str, declared: &Value, in_effect: &Value) -> Option<bo
         return None;
     }
     // Left to the server, so whatever it chose is right.
-    if declared.as_str() == Some("auto") {
+    let is_auto = declared.as_str() == Some("auto");
+    if is_auto || name == "max-model-len" && integer(declared) == Some(-1) {
         return Some(true);
+    }
+    if let Some((member, number)) = in_effect.as_str().and_then(member) {
+        return same_member(declared, member, number);
     }
     match (declared, in_effect) {
         (Value::Array(a), Value::Array(b)) => {
@@ -76,7 +94,7 @@ pub(crate) fn same(name: &str, declared: &Value, in_effect: &Value) -> Option<bo
         (Value::Array(many), one) => return same(name, sole(name, many)?, one),
         (one, Value::Array(many)) => return same(name, one, sole(name, many)?),
         (Value::Object(wanted), Value::Object(found)) => {
-            return all(wanted.iter().map(|(key, value)| same(key, value, found.get(key)?)));
+            return all(wanted.iter().map(|(key, value)| same_field(key, value, found.get(key)?)));
         }
         (Value::String(wanted), Value::Object(_)) => {
             return match serde_json::from_str(wanted) {
@@ -104,6 +122,46 @@ pub(crate) fn same(name: &str, declared: &Value, in_effect: &Value) -> Option<bo
         (Value::String(a), Value::String(b)) => same_text(name, a.trim(), b.trim()),
         _ => Some(false),
     }
+}
+
+/// [`same`] for a field of a configuration. There members of enumerations may be shown as their
+/// numbers, which say nothing to who does not know them, and written in small letters or capitals.
+pub(crate) fn same_field(key: &str, declared: &Value, in_effect: &Value) -> Option<bool> {
+    match (declared, in_effect) {
+        (Value::String(wanted), Value::Number(_) | Value::Array(_))
+            if is_word(wanted) && flag(declared).is_none() && !is_unset(declared) =>
+        {
+            None
+        }
+        (Value::String(a), Value::String(b)) if a.trim().eq_ignore_ascii_case(b.trim()) => {
+            Some(true)
+        }
+        _ => same(key, declared, in_effect),
+    }
+}
+
+/// Name and number of a member of an enumeration as Python prints it: `<Mode.FULL: 2>`.
+fn member(text: &str) -> Option<(&str, &str)> {
+    let (class, rest) = text.strip_prefix('<')?.strip_suffix('>')?.split_once('.')?;
+    let (member, number) = rest.split_once(": ")?;
+    (is_word(class) && is_word(member)).then_some((member, number))
+}
+
+fn same_member(declared: &Value, member: &str, number: &str) -> Option<bool> {
+    match declared {
+        Value::String(wanted) if is_word(wanted) => Some(
+            wanted.trim().eq_ignore_ascii_case(member)
+                || wanted.trim() == number.trim_matches(['\'', '"']),
+        ),
+        _ => Some(integer(declared)? == integer(&Value::from(number))?),
+    }
+}
+
+/// Whether `text` is a name as programs have them.
+fn is_word(text: &str) -> bool {
+    let text = text.trim();
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
 fn same_text(name: &str, declared: &str, in_effect: &str) -> Option<bool> {
@@ -252,6 +310,10 @@ mod tests {
             ("model", json!("Qwen/Qwen3"), json!("/c/models--Qwen--Qwen3/snapshots/1")),
             ("c", json!({"a": 1}), json!({"a": 1, "b": 2})),
             ("c", json!("{\"a\": \"2\"}"), json!({"a": 2})),
+            ("max-model-len", json!(-1), json!(4096)),
+            ("mode", json!("full"), json!("<CUDAGraphMode.FULL: 2>")),
+            ("mode", json!(2), json!("<CUDAGraphMode.FULL: 2>")),
+            ("c", json!({"a": "full"}), json!({"a": "FULL"})),
         ] {
             assert_eq!(same(name, &declared, &in_effect), Some(true), "{declared} {in_effect}");
         }
@@ -273,6 +335,8 @@ mod tests {
             ("model", json!("a/tiny"), json!("b/tiny")),
             ("c", json!({"a": 1}), json!({"a": 2})),
             ("c", json!({"a": 1}), json!(null)),
+            ("mode", json!("FULL"), json!("<CUDAGraphMode.NONE: 0>")),
+            ("mode", json!(2), json!("<CUDAGraphMode.NONE: 0>")),
             ("x", json!([1, 2]), json!([1])),
             ("x", json!(true), json!(8)),
             ("x", json!("inf"), json!("nan")),
@@ -287,6 +351,9 @@ mod tests {
             ("model", json!("Qwen/Qwen3-14B"), json!("/llm")),
             ("compilation-config", json!("{\"level\": 3}"), json!("Config(level=3)")),
             ("compilation-config", json!({"level": 3}), json!({})),
+            ("compilation-config", json!({"cudagraph_mode": "FULL"}), json!({"cudagraph_mode": 0})),
+            ("mode", json!("FULL"), json!("<object at 0x7f>")),
+            ("mode", json!(2), json!("<CUDAGraphMode.FULL: (2, 0)>")),
             ("api-key", json!("x"), json!(HIDDEN)),
         ] {
             assert_eq!(same(name, &declared, &in_effect), None, "{declared} {in_effect}");

@@ -1,6 +1,9 @@
 //! The API key stays where it belongs, whatever the server does with it.
 
-use plimsoll_server::TokenizeInput;
+use std::time::Duration;
+
+use bytes::Bytes;
+use plimsoll_server::{Attached, TokenizeInput, wait_ready};
 
 use crate::stand_in::{StandIn, client, http, json, wait};
 
@@ -50,4 +53,40 @@ fn a_key_cut_by_the_length_of_a_message_does_not_leave_its_first_half() {
     let server = StandIn::always(http("200 OK", "text/html", &page));
     let error = wait(client(&server.url, Some(KEY)).models()).unwrap_err().to_string();
     assert!(!error.contains("sk-very"), "{error}");
+}
+
+#[test]
+fn a_probe_gets_its_answer_without_the_key() {
+    for status in ["200 OK", "400 Bad Request"] {
+        let echo = format!(r#"{{"error":{{"message":"bad key {KEY}"}}}}"#);
+        let server = StandIn::always(json(status, &echo));
+        let client = client(&server.url, Some(KEY));
+        let answer = wait(client.post_json("/v1/completions", Bytes::new())).unwrap();
+        let body = String::from_utf8(answer.body.to_vec()).unwrap();
+        assert_eq!(body, r#"{"error":{"message":"bad key [api key]"}}"#);
+    }
+}
+
+#[test]
+fn a_server_that_echoes_the_key_while_it_is_waited_for() {
+    // A key so short that no body is searched for it, and one that is.
+    for key in [KEY, "k4711"] {
+        let refused = format!(r#"{{"error":{{"message":"bad key {key}"}}}}"#);
+        let stream = format!("data: {{\"error\":{{\"message\":\"bad key {key}\"}}}}\n\n");
+        for token in
+            [json("400 Bad Request", &refused), json("200 OK", &stream), json("200 OK", key)]
+        {
+            let server = StandIn::new(move |asked| match asked.line.as_str() {
+                "GET /health" => json("200 OK", ""),
+                "GET /v1/models" => json("200 OK", r#"{"data":[{"id":"tiny"}]}"#),
+                _ => token.clone(),
+            });
+            let client = client(&server.url, Some(key));
+            let mut owned = Attached::new(server.url.clone());
+            let limit = Duration::from_millis(600);
+            let error = wait(wait_ready(&mut owned, &client, None, limit, &|| false)).unwrap_err();
+            let text = format!("{error} {error:?}");
+            assert!(!text.contains("4711") && text.contains("[api key]"), "{text}");
+        }
+    }
 }

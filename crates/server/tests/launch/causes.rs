@@ -171,3 +171,22 @@ fn no_secret_is_shown() {
     }
     assert_eq!(log, "token [redacted], key [redacted]\n");
 }
+
+#[test]
+fn a_secret_that_was_told_is_hidden_though_nothing_is_called_like_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spec = script("echo \"start with $MY_LLM\"; exit 1", folder.path());
+    spec.environment = BTreeMap::from([("MY_LLM".to_owned(), "sk-very-secret".to_owned())]);
+    spec.command.push("x-sk-very-secret".to_owned());
+    spec.secrets = vec!["sk-very-secret".to_owned()];
+    let spec_text = format!("{spec:?}");
+    let mut server = Process::start(spec).unwrap();
+    let command = server.command().unwrap();
+    assert!(command.starts_with("MY_LLM='[redacted]' ") && command.ends_with("'x-[redacted]'"));
+    let error = death(&mut server);
+    let log = std::fs::read_to_string(folder.path().join("server.log")).unwrap();
+    for text in [command, spec_text, error.to_string(), format!("{error:?} {server:?}")] {
+        assert!(!text.contains("very"), "{text}");
+    }
+    assert_eq!(log, "start with [redacted]\n");
+}

@@ -8,6 +8,7 @@ use std::time::Duration;
 use std::{env, fs};
 
 use plimsoll_server::{CauseKind, Compose, ComposeSpec, Exit, LaunchError, Owned, free_port};
+use plimsoll_units::{Clock as _, RunClock};
 
 use crate::support::{LONG, death, lives, no_proc, pids, ready, until};
 use crate::toy;
@@ -39,11 +40,16 @@ logs)
     tail -n +1 -f "$here/out" &
     tail=$!
     trap 'kill $tail; exit 0' TERM
-    until [ -e "$here/exit" ]; do sleep 0.05; done
+    until [ -e "$here/exit" ] || [ -e "$here/cut" ]; do sleep 0.05; done
     sleep 0.2
     kill $tail
     ;;
 ps)
+    if [ -e "$here/no daemon" ]; then
+        echo "Cannot connect to the Docker daemon" >&2
+        exit 1
+    fi
+    [ -e "$here/daemon hangs" ] && exec sleep 1000
     state=running code=0
     [ -e "$here/exit" ] && state=exited code=$(cat "$here/exit")
     echo "{\"ID\":\"0123456789abcdef\",\"Service\":\"vllm\",\"State\":\"$state\",\"ExitCode\":$code}"
@@ -84,6 +90,7 @@ pub(crate) fn stand_in(folder: &Path, manner: &str) -> ComposeSpec {
             .to_vec(),
         model: Some("tiny".to_owned()),
         environment,
+        secrets: Vec::new(),
         port,
         log: folder.join("server.log"),
         grace: Duration::from_secs(7),
@@ -191,6 +198,95 @@ fn a_container_that_is_killed_later_is_noticed() {
     assert_eq!((exit, cause.unwrap().kind), (Exit::Code(137), CauseKind::KilledByKernel));
 }
 
+/// A service that is ready, of a docker that stops following its log and answers questions in that
+/// manner; once docker has been asked `asked` times more.
+fn without_an_answer(folder: &Path, manner: &str, asked: usize) -> Compose {
+    let mut server = Compose::start(stand_in(folder, "serve")).unwrap();
+    ready(&mut server, LONG).unwrap();
+    until("the log is followed", || called(folder, "logs ") == 1);
+    let before = called(folder, "ps ");
+    fs::write(folder.join(manner), "").unwrap();
+    fs::write(folder.join("cut"), "").unwrap();
+    until("docker is asked", || {
+        // Never taken for dead, whenever that is.
+        server.check().unwrap();
+        called(folder, "ps ") >= before + asked
+    });
+    server.check().unwrap();
+    server
+}
+
+fn called(folder: &Path, verb: &str) -> usize {
+    calls(folder).iter().filter(|call| call.starts_with(verb)).count()
+}
+
+#[test]
+fn a_daemon_that_is_away_for_a_while_is_no_dead_server() {
+    if no_proc() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let mut server = without_an_answer(here, "no daemon", 1);
+    fs::remove_file(here.join("cut")).unwrap();
+    fs::remove_file(here.join("no daemon")).unwrap();
+    until("the log is followed anew", || called(here, "logs -f -n 0 ") == 1);
+    server.check().unwrap();
+    let container = pids(&here.join("pid"), 1)[0];
+    let container = nix::unistd::Pid::from_raw(i32::try_from(container).unwrap());
+    nix::sys::signal::kill(container, nix::sys::signal::Signal::SIGKILL).unwrap();
+    let error = death(&mut server);
+    assert!(matches!(error, LaunchError::Died { exit: Exit::Code(137), .. }), "{error}");
+}
+
+#[test]
+fn a_daemon_that_hangs_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let mut server = without_an_answer(here, "daemon hangs", 1);
+    // A question that hangs is given up after half a minute, and far more looks than one were taken.
+    let clock = RunClock::start();
+    let began = clock.now();
+    for _ in 0..1000 {
+        server.check().unwrap();
+    }
+    let took = clock.now().since(began);
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    fs::remove_file(here.join("daemon hangs")).unwrap();
+    let stopped = server.stop().unwrap();
+    assert!(!stopped.killed, "{stopped:?}");
+    assert_eq!(calls(here).last().unwrap(), "down -t 7");
+    let error = server.check().unwrap_err();
+    assert!(matches!(error, LaunchError::Died { exit: Exit::Unknown, .. }), "{error}");
+}
+
+#[test]
+fn a_stop_that_fails_is_left_to_the_supervisor() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let spec = stand_in(here, "serve");
+    let docker = here.join("bin/docker");
+    let refuse = "[ -e \"$here/no daemon\" ] && { echo away >&2; exit 1; }\n";
+    let text = DOCKER.replace("stop)\n", &format!("stop)\n{refuse}"));
+    fs::write(&docker, text.replace("down)\n", &format!("down)\n{refuse}"))).unwrap();
+    let mut server = Compose::start(spec).unwrap();
+    ready(&mut server, LONG).unwrap();
+    fs::write(here.join("no daemon"), "").unwrap();
+    let error = server.stop().unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, LaunchError::Docker { exit: Exit::Code(1), .. }), "{text}");
+    assert!(text.contains("away") && text.contains("down -t 7"), "{text}");
+    assert_eq!((called(here, "stop "), called(here, "down ")), (1, 1));
+    fs::remove_file(here.join("no daemon")).unwrap();
+    drop(server);
+    until("the supervisor has taken it down", || called(here, "down ") == 2);
+    assert_eq!(called(here, "stop "), 1, "dropping does not try again");
+    if !no_proc() {
+        let container = pids(&here.join("pid"), 1)[0];
+        until("the container is gone", || !lives(container));
+    }
+}
+
 #[test]
 fn no_docker_is_said_at_once() {
     let folder = tempfile::tempdir().unwrap();
@@ -259,4 +355,19 @@ fn the_shipped_file_is_valid_by_dockers_own_judgement() {
     for word in ["Qwen/Qwen3-0.6B", "--max-num-seqs", r#"{"a": "b c"}"#, "18000", "127.0.0.1"] {
         assert!(config.contains(word), "{word} is not in {config}");
     }
+}
+
+#[test]
+fn a_secret_is_in_no_debug_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spec = stand_in(folder.path(), "serve");
+    spec.secrets = vec!["sk-very-secret".to_owned()];
+    spec.settings.extend(["--api-key", "sk-very-much"].map(str::to_owned));
+    spec.environment.insert("MY_LLM".to_owned(), "sk-very-secret".to_owned());
+    spec.environment.insert("HF_TOKEN".to_owned(), "hf-very-secret".to_owned());
+    let text = format!("{spec:?}");
+    assert!(!text.contains("very") && text.contains("MY_LLM='[redacted]'"), "{text}");
+    let server = Compose::start(spec).unwrap();
+    let text = format!("{server:?} {}", server.command().unwrap());
+    assert!(!text.contains("very") && text.contains("MY_LLM='[redacted]'"), "{text}");
 }

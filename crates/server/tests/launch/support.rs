@@ -20,6 +20,7 @@ pub(crate) fn script(text: &str, folder: &Path) -> ProcessSpec {
     ProcessSpec {
         command: ["sh", "-c", text].map(str::to_owned).to_vec(),
         environment: BTreeMap::new(),
+        secrets: Vec::new(),
         folder: None,
         url: format!("http://127.0.0.1:{}", free_port().unwrap()),
         log: folder.join("server.log"),

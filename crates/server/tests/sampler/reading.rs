@@ -30,8 +30,9 @@ fn pages_are_read_again_and_again_and_stamped() {
         assert!(scrape.at < end && scrape.took > Duration::ZERO);
     }
     // Three series a page: the moment of creation is none.
-    assert_eq!(samples.rows.len(), 3 * samples.scrapes.len());
-    let row = &samples.rows[4];
+    let rows: Vec<_> = samples.rows().collect();
+    assert_eq!(rows.len(), 3 * samples.scrapes.len());
+    let row = &rows[4];
     assert_eq!((row.name.as_str(), row.value), ("vllm:num_requests_waiting", 1.0));
     assert_eq!(row.labels, "engine=\"0\",model_name=\"tiny\"");
     assert_eq!(row.at, samples.scrapes[1].at);
@@ -71,9 +72,9 @@ fn a_page_of_an_unknown_server_loses_only_the_typed_figures() {
     eventually("three pages", || server.asked().len() > 3);
     let samples = sampler.take();
     assert!(samples.has_page() && !sampler.is_blind());
-    assert_eq!(samples.rows.len(), 2 * samples.scrapes.len());
-    let names: Vec<_> = samples.rows[..2].iter().map(|row| row.name.as_str()).collect();
-    assert_eq!(names, ["http_requests_total", "my_queue"]);
+    let names: Vec<_> = samples.rows().map(|row| row.name).collect();
+    assert_eq!(names.len(), 2 * samples.scrapes.len());
+    assert_eq!(names[..2], ["http_requests_total", "my_queue"]);
     let (first, last) = (samples.scrapes[0].at, samples.scrapes.last().unwrap().at);
     let (counters, sampling) = samples.window(first, last);
     assert_eq!(counters, plimsoll_records::ServerCounters::default());

@@ -2,10 +2,11 @@
 
 use std::fs;
 
+use plimsoll_records::SettingState::{Different, Equal, Unknown};
 use plimsoll_server::{Exposition, InEffect, LogFacts};
 use serde_json::json;
 
-use crate::material::{body, shared};
+use crate::material::{body, shared, state};
 
 #[test]
 fn every_log_of_vllm() {
@@ -51,6 +52,14 @@ fn server_info_in_both_forms() {
     assert_eq!(json.get("max-num-seqs").unwrap().value, json!(128));
     assert_eq!(json.get("max-num-batched-tokens").unwrap().value, json!(2048));
     assert_eq!(json.get("enable-chunked-prefill").unwrap().value, json!(true));
+    let mode = |value, settings| state("compilation-config.cudagraph_mode", value, settings);
+    // The one shows the number of the mode, the other its name as well.
+    assert_eq!(mode(json!("FULL"), &json), Unknown);
+    assert_eq!(mode(json!(0), &json), Equal);
+    assert_eq!(mode(json!("FULL"), &text), Different);
+    assert_eq!(mode(json!("none"), &text), Equal);
+    let backend = |value| state("attention-config.backend", value, &json);
+    assert_eq!((backend(json!(null)), backend(json!("FLASH_ATTN"))), (Equal, Different));
     for settings in [&json, &text] {
         assert_eq!(settings.get("model").unwrap().value, json!("models/tiny"));
         assert_eq!(settings.get("tensor-parallel-size").unwrap().value, json!(1));

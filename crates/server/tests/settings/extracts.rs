@@ -57,9 +57,13 @@ fn a_docker_log_of_vllm_0_9_2() {
     assert_eq!(state("dtype", json!("half"), settings), Equal);
     assert_eq!(state("quantization", Value::Null, settings), Different);
     assert_eq!(state("no-enable-prefix-caching", json!(true), settings), Different);
-    assert_eq!(state("compilation-config", json!("{\"level\": 3}"), settings), Unknown);
+    // One line prints it as an object of Python's, and another as JSON.
+    assert_eq!(state("compilation-config", json!("{\"level\": 3}"), settings), Equal);
+    assert_eq!(state("compilation-config.use_inductor", json!(true), settings), Equal);
+    assert_eq!(state("compilation-config.level", json!(2), settings), Different);
+    assert_eq!(state("compilation-config.note", json!("x"), settings), Unknown);
     assert_eq!(state("model", json!("example"), settings), Equal);
-    assert_eq!(state("data-parallel-size", json!(1), settings), Equal);
+    assert_eq!(state("data-parallel-size", json!(1), settings), Unknown);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::io::BufReader;
 use std::path::PathBuf;
 
 use flate2::bufread::MultiGzDecoder;
-use plimsoll_records::SettingState::{Different, Equal};
+use plimsoll_records::SettingState::{Different, Equal, Unknown};
 use plimsoll_server::{LogFacts, SettingSource};
 use serde_json::json;
 
@@ -70,7 +70,19 @@ fn twelve_logs() {
         let tokens = judged("max-num-batched-tokens", json!(512), settings);
         assert_eq!((tokens.state, tokens.in_effect), (Different, Some(json!(2048))), "{name}");
         assert_eq!(state("dtype", json!("float16"), settings), Different, "{name}");
-        assert_eq!(state("data-parallel-size", json!(1), settings), Equal, "{name}");
+        assert_eq!(state("tensor-parallel-size", json!(1), settings), Equal, "{name}");
+        // Nobody says these, and they may be defaults.
+        for (setting, value) in [
+            ("data-parallel-size", json!(1)),
+            ("swap-space", json!(4)),
+            ("enable-expert-parallel", json!(false)),
+        ] {
+            let record = judged(setting, value, settings);
+            assert_eq!((record.state, record.in_effect), (Unknown, None), "{name} {setting}");
+        }
+        // The whole configuration is in the log, and its keys with it.
+        assert_eq!(state("compilation-config.level", json!(3), settings), Equal, "{name}");
+        assert_eq!(state("compilation-config.level", json!(0), settings), Different, "{name}");
     }
 }
 

@@ -4,6 +4,7 @@ fn spec(command: &[&str], folder: &Path) -> ProcessSpec {
     ProcessSpec {
         command: command.iter().map(|&word| word.to_owned()).collect(),
         environment: BTreeMap::new(),
+        secrets: Vec::new(),
         folder: None,
         url: "http://127.0.0.1:9".to_owned(),
         log: folder.join("server.log"),
@@ -91,4 +92,63 @@ fn a_taken_port_is_refused_and_a_free_one_is_not() {
     drop(listener);
     refuse_taken_port(&url).unwrap();
     refuse_taken_port("http://example").unwrap();
+}
+
+/// Waits until `condition` holds; the test fails if it never does.
+fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let mut steps = 0;
+    while !condition() {
+        assert!(steps < 3000, "waited in vain until {what}");
+        thread::sleep(STEP);
+        steps += 1;
+    }
+}
+
+/// A look that waited for the log, as one at a dead server may, would take a second each.
+#[test]
+fn a_look_at_a_server_that_lives_waits_for_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = Process::start(spec(&["sleep", "1000"], folder.path())).unwrap();
+    let clock = RunClock::start();
+    let began = clock.now();
+    for _ in 0..1000 {
+        process.check().unwrap();
+    }
+    let took = clock.now().since(began);
+    assert!(took < 100 * DRAIN_LIMIT, "{took:?}");
+    process.stop().unwrap();
+}
+
+/// Nothing here outlives SIGKILL, so the one that was left behind is given no time to be killed.
+#[test]
+fn a_survivor_is_named_and_left_to_the_supervisor() {
+    if !Tree::is_visible() {
+        println!("SKIP: there is no /proc here");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pid");
+    let text = format!("setsid sh -c 'echo $$ > {}; exec sleep 1000' & wait", file.display());
+    let mut process = Process::start(spec(&["sh", "-c", &text], folder.path())).unwrap();
+    let mut survivor = None;
+    until("it has said its id", || {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        survivor = text.strip_suffix('\n').map(|pid| pid.parse::<u32>().unwrap());
+        survivor.is_some()
+    });
+    let survivor = survivor.unwrap();
+    process.kill_limit = Duration::ZERO;
+    let error = process.stop().unwrap_err();
+    let text = error.to_string();
+    let LaunchError::Survived { pids } = error else { panic!("{text}") };
+    assert_eq!(pids, [survivor]);
+    assert!(text.contains(&survivor.to_string()) && text.contains("dmesg"), "{text}");
+    // A second try, by dropping it, would kill it now.
+    process.kill_limit = KILL_LIMIT;
+    let supervisor = process.supervisor.take().unwrap();
+    let tree = Tree::new(&Marker::new(), i32::try_from(survivor).unwrap());
+    drop(process);
+    assert_eq!(tree.look().len(), 1, "dropping tries nothing again");
+    drop(supervisor);
+    until("the supervisor has killed it", || tree.look().is_empty());
 }

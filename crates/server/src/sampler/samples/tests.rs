@@ -3,7 +3,7 @@
 use plimsoll_records::Tally;
 
 use super::*;
-use crate::metrics::MetricsSample;
+use crate::sampler::page::PageReader;
 
 fn at(ms: u64) -> RunNanos {
     RunNanos::from_nanos(ms * 1_000_000)
@@ -22,6 +22,7 @@ fn scrape(ms: u64, running: f64, waiting: f64, cache: f64, tokens: f64) -> Scrap
             queue_time_s: Some(Tally { count: tokens / 10.0, sum: tokens / 100.0 }),
             ..MetricsSample::default()
         },
+        page: Page::default(),
     }
 }
 
@@ -121,6 +122,35 @@ fn a_server_that_started_anew_in_between_counts_nothing() {
     let (before, _) = samples.window(at(0), at(2_000));
     assert!(!before.restarted);
     assert_eq!(before.generation_tokens, Some(300.0));
+}
+
+#[test]
+fn rows_are_those_of_each_page_at_its_moment() {
+    let mut pages = PageReader::default();
+    let mut scrape = |ms: u64, page: &str| Scrape {
+        page: pages.read(page.as_bytes()),
+        ..scrape(ms, 0.0, 0.0, 0.0, 0.0)
+    };
+    let scrapes = vec![
+        scrape(1, "a{x=\"1\"} 1\na_created 7\nb 2\n"),
+        scrape(2, "a{x=\"1\"} 3\na_created 7\nb NaN\n"),
+        scrape(3, "b 4\n"),
+    ];
+    let mut samples = ServerSamples { scrapes, ..ServerSamples::default() };
+    let row = |ms: u64, name: &str, labels: &str, value: f64| ServerRow {
+        at: at(ms),
+        name: name.to_owned(),
+        labels: labels.to_owned(),
+        value,
+    };
+    let a = "x=\"1\"";
+    let expected =
+        [row(1, "a", a, 1.0), row(1, "b", "", 2.0), row(2, "a", a, 3.0), row(3, "b", "", 4.0)];
+    assert!(samples.rows().eq(expected.clone()));
+    assert!(samples.rows().eq(expected.clone()), "the same again");
+    // A page that is left out takes its rows with it.
+    samples.scrapes.remove(0);
+    assert!(samples.rows().eq(expected[2..].iter().cloned()));
 }
 
 #[test]
