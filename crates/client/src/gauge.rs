@@ -5,6 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::AsRawFd as _;
 use std::rc::Rc;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use plimsoll_units::{Clock, Lags, RunClock, RunNanos, Wall};
@@ -30,20 +31,18 @@ pub(crate) struct Gauge {
     delays: RefCell<Lags>,
     fallbacks: Cell<u64>,
     opened: Cell<u64>,
-    /// The kernel begins to stamp some time after the first socket that asks for it, and ends with the
-    /// last: this one asks as long as the client lives.
-    _asking: Option<UdpSocket>,
 }
 
 impl Gauge {
-    /// A gauge on the run's clock; with `kernel`, kernel stamps are taken. Then the call blocks until
-    /// the kernel stamps, usually for less than 1 ms and never for longer than [`STAMPING_WITHIN`].
+    /// A gauge on the run's clock; with `kernel`, kernel stamps are taken. Then the first call of the
+    /// process blocks until the kernel stamps, usually for less than 1 ms and never for longer than
+    /// [`STAMPING_WITHIN`].
     pub(crate) fn new(clock: RunClock, kernel: bool) -> Rc<Self> {
         let wall = kernel.then(|| RefCell::new(Wall::new(clock)));
-        let asking = kernel.then(|| asking(clock)).and_then(|asking| {
-            asking.inspect_err(|error| tracing::debug!(%error, "no kernel stamps")).ok()
-        });
-        Rc::new(Self { wall, _asking: asking, ..Self::of(Rc::new(clock)) })
+        if kernel {
+            LazyLock::force(&ASKING);
+        }
+        Rc::new(Self { wall, ..Self::of(Rc::new(clock)) })
     }
 
     fn of(clock: Rc<dyn Clock>) -> Self {
@@ -53,7 +52,6 @@ impl Gauge {
             delays: RefCell::default(),
             fallbacks: Cell::default(),
             opened: Cell::default(),
-            _asking: None,
         }
     }
 
@@ -131,14 +129,21 @@ impl Gauge {
     }
 }
 
-/// A socket that asks for stamps and has seen one, or has waited for it long enough. The kernel turns
-/// them on in the background: what arrives right after the first socket has asked carries none.
-fn asking(clock: RunClock) -> io::Result<UdpSocket> {
+/// Asks for stamps as long as the process lives. The kernel begins to stamp some time after the first
+/// socket that asks for it, and ends some time after the last: with one that stays, clients that come
+/// and go find it stamping.
+static ASKING: LazyLock<Option<UdpSocket>> = LazyLock::new(|| {
+    asking().inspect_err(|error| tracing::debug!(%error, "no kernel stamps")).ok()
+});
+
+/// A socket that asks for stamps and has seen one, or has waited for it long enough: what arrives right
+/// after it has asked carries none.
+fn asking() -> io::Result<UdpSocket> {
+    let clock = RunClock::start();
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     ask_for_stamps(&socket)?;
     socket.connect(socket.local_addr()?)?;
-    let begun = clock.now();
-    while clock.now() - begun < STAMPING_WITHIN {
+    while clock.now() < RunNanos::ZERO + STAMPING_WITHIN {
         socket.send(&[0])?;
         match receive(socket.as_raw_fd(), &mut [0; 8]) {
             Ok(received) if received.wall_ns.is_some() => break,
