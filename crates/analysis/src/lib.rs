@@ -11,6 +11,11 @@
 //! ([`GpuSummary`]). [`judge_settings`] holds a server's settings against the declared ones before
 //! any load is sent.
 //!
+//! Across points and runs: a [`Search`] says which rate to try next and when the capacity is known;
+//! [`scaling()`] makes speed-up, efficiency and fitted laws of capacities by size; [`compare`] judges two
+//! settings from interleaved repetitions, [`quantile_ratio`] their latencies, [`factorial_effects`]
+//! many of them. No experiment uses these three yet.
+//!
 //! Units and clocks: stamps are `RunNanos` of the run's one clock, latencies `Duration`, rates per
 //! second, lengths tokens. Every number that was estimated is an [`Estimate`] with its 95 %
 //! interval, and a quantile without enough samples is not known rather than guessed.
@@ -45,6 +50,7 @@
 mod audit;
 mod batch_means;
 mod breakdown;
+mod comparison;
 mod estimate;
 mod gaps;
 mod goodput;
@@ -58,6 +64,8 @@ mod limit;
 mod overload;
 mod quantile;
 mod saturation;
+mod scaling;
+mod search;
 mod slo;
 mod stability;
 mod summarise;
@@ -69,6 +77,11 @@ mod window;
 
 pub use audit::{audit_group, audit_point, judge_self_tests, judge_settings};
 pub use breakdown::{Ceilings, ServerBreakdown};
+pub use comparison::{
+    Better, Comparing, Comparison, ComparisonError, ComparisonVerdict, Contrast, Effect, Factor,
+    FactorRank, FactorialEffects, FactorialRun, LatencySeries, QuantileRatio, TimedLatency, Turn,
+    compare, compare_all, factorial_effects, holm, interleaving, latency_quantile, quantile_ratio,
+};
 pub use estimate::Estimate;
 pub use gpu_summary::{ForeignProcess, GpuSummary};
 pub use judge::{AuditedPoint, judge};
@@ -76,6 +89,13 @@ pub use judgement::{Group, Judgement, Saturation};
 pub use limit::{LimitedBy, ServerLimit};
 pub use overload::{OverloadDetector, OverloadVerdict, Progress};
 pub use saturation::saturation;
+pub use scaling::{
+    Bound, Fit, Law, Peak, Remark, Residual, ScalePoint, Scaling, ScalingError, Speedup, scaling,
+};
+pub use search::{
+    Budget, Found, Goal, PeakAndFall, Probe, ProbeResult, Search, SearchConfig, SearchError, Step,
+    Stopped,
+};
 pub use slo::{Slo, SloMetric, SloTerm};
 pub use summarise::summarise;
 pub use summary::{

@@ -1,0 +1,148 @@
+//! What a search has found.
+
+use std::time::Duration;
+
+use super::{
+    Goal, ProbeResult, SearchConfig, bracket, plateau, plateau::Plateau, probe::certainly_less,
+};
+use crate::Estimate;
+
+/// What a search has found, and what it took.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// The capacity in requests per second with its interval; `None` when no probe passed, and none
+    /// that failed got anything through.
+    pub capacity_per_s: Option<Estimate>,
+    /// Whether nothing bounded it from above: it is then at least the value, and no interval.
+    pub lower_bound: bool,
+    /// Why the search ended.
+    pub stopped: Stopped,
+    /// The peak and the fall of a server that does less under overload than at its capacity.
+    pub peak_and_fall: Option<PeakAndFall>,
+    /// Every probe, in the order in which they were made.
+    pub probes: Vec<ProbeResult>,
+    /// Requests of all probes, warm-up and drain included.
+    pub requests: u64,
+    /// Time of all probes, warm-up and drain included.
+    pub time: Duration,
+}
+
+/// Why a search ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Stopped {
+    /// The interval is as narrow as was asked for, and confirmed.
+    Precision,
+    /// The time is spent; the interval is as wide as it is.
+    Time,
+    /// The requests are spent; the interval is as wide as it is.
+    Requests,
+    /// The range ended before the capacity was bounded.
+    RangeEnd,
+    /// The server gave too many answers that contradict each other.
+    Undecided,
+}
+
+/// Throughput that falls under overload.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PeakAndFall {
+    /// The most that the server sustains, requests per second.
+    pub peak_per_s: Estimate,
+    /// The least that it got through when more was offered, requests per second.
+    pub overloaded_per_s: Estimate,
+    /// The rate at which that was, requests per second.
+    pub at_rate_per_s: f64,
+}
+
+impl PeakAndFall {
+    /// The part of the peak that is lost; 0 to 1.
+    #[must_use]
+    pub fn share_lost(&self) -> f64 {
+        (1.0 - self.overloaded_per_s.value / self.peak_per_s.value).clamp(0.0, 1.0)
+    }
+}
+
+/// Puts together what the probes say.
+pub(super) fn of(
+    config: &SearchConfig,
+    probes: &[ProbeResult],
+    plateau: Option<Plateau>,
+    stopped: Stopped,
+) -> Found {
+    let plateau = plateau.filter(|_| config.goal == Goal::Capacity);
+    let (capacity_per_s, lower_bound) = capacity(config, probes, plateau);
+    Found {
+        capacity_per_s,
+        lower_bound,
+        stopped,
+        peak_and_fall: capacity_per_s
+            .filter(|_| !lower_bound && config.goal == Goal::Capacity)
+            .and_then(|peak| fall(probes, peak)),
+        probes: probes.to_vec(),
+        requests: probes.iter().map(|probe| probe.requests).sum(),
+        time: probes.iter().map(|probe| probe.duration).sum(),
+    }
+}
+
+/// The plateau where nothing got more through; else what the bracket leaves.
+fn capacity(
+    config: &SearchConfig,
+    probes: &[ProbeResult],
+    plateau: Option<Plateau>,
+) -> (Option<Estimate>, bool) {
+    let agrees = |plateau: &Plateau| !probes.iter().any(|probe| probe.contradicts(plateau.rate));
+    if let Some(plateau) = plateau.filter(agrees) {
+        return (Some(plateau.rate), false);
+    }
+    let bracket = bracket::of(&bracket::answers(probes, config.goal, config.z()));
+    match (bracket.low, bracket.high) {
+        (None, None) => (None, false),
+        // Every rate failed: it is below the lowest.
+        (None, Some(high)) => {
+            let estimate = Estimate { value: high / 2.0, low: 0.0, high };
+            (Some(estimate).filter(|_| !probes.is_empty()), false)
+        }
+        (Some(low), None) => {
+            let got = through(probes, low).map_or(low, |estimate| estimate.value);
+            (Some(Estimate::exact(low.min(got))), true)
+        }
+        (Some(low), Some(high)) => {
+            let middle = Estimate { value: (low * high).sqrt(), low, high };
+            let peak = plateau::peak(probes, 0.98 * low, 1.05 * high);
+            let Some(peak) = peak.filter(|_| config.goal == Goal::Capacity) else {
+                return (Some(middle), false);
+            };
+            // That a rate was held for a while is no proof that it can be held for ever; what was
+            // got through at it is one. No interval narrower than the bracket is believed.
+            // The rate that passed may be a little below the capacity, so that the peak is, too.
+            let half = (config.precision * peak.value).max((peak.high - peak.low) / 2.0);
+            let least = Estimate::around(peak.value, half).not_negative();
+            let value = f64::midpoint(peak.value, middle.value.min(least.high));
+            let high = least.high.max(high.min(1.02 * least.high));
+            (Some(Estimate { value, low: least.low, high }), false)
+        }
+    }
+}
+
+/// The throughput of the longest probe at a rate.
+fn through(probes: &[ProbeResult], rate: f64) -> Option<Estimate> {
+    probes
+        .iter()
+        .filter(|probe| super::probe::same_rate(probe.rate_per_s, rate))
+        .max_by_key(|probe| probe.window)
+        .map(|probe| probe.throughput_per_s)
+}
+
+/// The lowest throughput among probes offered more than the capacity, if it certainly is below it.
+fn fall(probes: &[ProbeResult], peak: Estimate) -> Option<PeakAndFall> {
+    probes
+        .iter()
+        .filter(|probe| probe.rate_per_s >= peak.high && !probe.stable && probe.completions >= 40)
+        .min_by(|a, b| a.throughput_per_s.value.total_cmp(&b.throughput_per_s.value))
+        .filter(|probe| certainly_less(probe.throughput_per_s, peak))
+        .map(|probe| PeakAndFall {
+            peak_per_s: peak,
+            overloaded_per_s: probe.throughput_per_s,
+            at_rate_per_s: probe.rate_per_s,
+        })
+}
