@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::net::{TcpListener, ToSocketAddrs as _};
+use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -14,6 +14,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use plimsoll_units::{Clock as _, RunClock};
+use socket2::{Domain, Protocol, Socket, Type};
 
 use super::cause::likely_cause;
 use super::error::{Exit, LaunchError};
@@ -323,13 +324,20 @@ pub(super) fn refuse_taken_port(url: &str) -> Result<(), LaunchError> {
         return Ok(());
     };
     for address in addresses {
-        if let Err(error) = TcpListener::bind(address)
-            && error.kind() == io::ErrorKind::AddrInUse
-        {
+        if try_bind(address).is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse) {
             return Err(LaunchError::PortTaken { host: host.to_owned(), port });
         }
     }
     Ok(())
+}
+
+/// `AddrInUse` when somebody listens there. With `SO_REUSEADDR`, and without listening, only a
+/// listener is in the way: not a connection that ended a moment ago, and not someone else who asks the
+/// same at this moment.
+fn try_bind(address: SocketAddr) -> io::Result<()> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())
 }
 
 /// The program as it is to be executed. The system would leave open from which folder a relative path
