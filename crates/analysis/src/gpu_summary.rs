@@ -62,7 +62,7 @@ impl GpuSummary {
     /// The summary of a window; `None` where no GPU was sampled in it, or the server was seen on none
     /// of those that were.
     pub(crate) fn of(windows: &[GpuWindow], work: Work) -> Option<Self> {
-        let used: Vec<&GpuWindow> = used(windows).collect();
+        let used: Vec<&GpuWindow> = GpuWindow::used(windows).collect();
         if used.iter().all(|gpu| gpu.samples == 0) {
             return None;
         }
@@ -105,17 +105,6 @@ impl ForeignProcess {
             memory_max_bytes: process.memory_max_bytes,
         }
     }
-}
-
-/// The GPUs that count as used: those on which the server was seen, and where it is not known whose a
-/// process is, those with a process. Where no process is known on any of them (drivers hide them from
-/// some containers), all that were sampled, but for those known to be without the server.
-pub(crate) fn used(windows: &[GpuWindow]) -> impl Iterator<Item = &GpuWindow> {
-    let has_process = |gpu: &GpuWindow| gpu.used.unwrap_or(!gpu.processes.is_empty());
-    let known = windows.iter().any(has_process);
-    windows.iter().filter(move |gpu| {
-        if known { has_process(gpu) } else { gpu.used.is_none() && gpu.samples > 0 }
-    })
 }
 
 #[cfg(test)]

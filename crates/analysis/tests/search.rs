@@ -1,6 +1,5 @@
 //! The capacity search on random servers of known capacity in virtual time: coverage, error and
-//! cost. `cargo test --release -p plimsoll-analysis --test search -- --ignored --nocapture` runs the
-//! whole study (1,000 searches, five on each of 200 servers) and prints its table.
+//! cost. The whole study is a bench: `cargo bench -p plimsoll-analysis --bench search`.
 
 #[path = "search/server.rs"]
 mod server;
@@ -10,20 +9,16 @@ mod study;
 
 #[test]
 fn intervals_hold_the_truth_on_random_servers() {
-    // 12 servers, 3 of each kind; the seeds are fixed, so the result is always the same.
-    let results = study::run(12, 1);
+    // 40 servers, 10 of each kind; the seeds are fixed, so the result is always the same.
+    let results = study::run(40, 1);
     println!("{}", study::table(&results));
     let all = study::Row::of("all", &results);
-    assert!(all.covered >= 9, "{all}");
-    assert!(all.median_error < 0.02, "{all}");
-}
-
-#[test]
-#[ignore = "the study: about a minute in release, run by hand"]
-fn the_study_of_a_thousand_searches() {
-    let each = std::env::var("SEARCHES").ok().and_then(|each| each.parse().ok()).unwrap_or(5);
-    let results = study::run(200, each);
-    println!("{}", study::table(&results));
+    assert!(all.covered >= 35 && all.median_error < 0.02, "{all}");
+    // Those that fall under overload are the search's weak spot: docs/method.md.
+    let steady: Vec<_> =
+        { results }.into_iter().filter(|o| o.kind != study::Kind::Thrash).collect();
+    let steady = study::Row::of("steady", &steady);
+    assert!(steady.covered >= 29, "{steady}");
 }
 
 #[test]

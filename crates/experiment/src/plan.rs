@@ -332,7 +332,8 @@ fn without_doubles(
     loads
 }
 
-fn factor_text(factors: &BTreeMap<String, String>) -> String {
+/// The factors of a group on one line; empty when there are none.
+pub(crate) fn factor_text(factors: &BTreeMap<String, String>) -> String {
     factors.iter().map(|(path, value)| format!("{path}={value}")).collect::<Vec<_>>().join(" ")
 }
 

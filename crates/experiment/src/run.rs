@@ -195,6 +195,20 @@ impl Run<'_> {
         self.progress.event(Event::Remark(text));
     }
 
+    /// The rows of the points so far.
+    fn summary(&self) -> Vec<SummaryRow> {
+        self.done.iter().map(|point| summary_row(&point.summary)).collect()
+    }
+
+    /// Removes the folder of a run of which not one request was sent: it would say nothing.
+    fn leave_nothing(&self) {
+        let _ = std::fs::remove_dir_all(self.folder.path());
+        if let Some(results) = &self.made_for_it {
+            // Refused, and rightly, if another run has put something there.
+            let _ = std::fs::remove_dir(results);
+        }
+    }
+
     /// Judges what was measured, and writes what the folder still lacks.
     fn finish(
         mut self,
@@ -227,22 +241,6 @@ impl Run<'_> {
         self.folder.write_manifest(&self.manifest)?;
         let folder = self.folder.path().to_owned();
         Ok(RunResult { folder, manifest: self.manifest, points: self.files, judgement, failure })
-    }
-}
-
-impl Run<'_> {
-    /// The rows of the points so far.
-    fn summary(&self) -> Vec<SummaryRow> {
-        self.done.iter().map(|point| summary_row(&point.summary)).collect()
-    }
-
-    /// Removes the folder of a run of which not one request was sent: it would say nothing.
-    fn leave_nothing(&self) {
-        let _ = std::fs::remove_dir_all(self.folder.path());
-        if let Some(results) = &self.made_for_it {
-            // Refused, and rightly, if another run has put something there.
-            let _ = std::fs::remove_dir(results);
-        }
     }
 }
 

@@ -5,15 +5,15 @@ use std::time::Duration;
 use plimsoll_analysis::{LatencySummary, PointSummary};
 use plimsoll_records::{OfferedLoad, QuantilesMs, SummaryRow};
 
+use crate::plan::factor_text;
+
 /// The row of `point`.
 pub(crate) fn summary_row(point: &PointSummary) -> SummaryRow {
-    let group =
-        point.factors.iter().map(|(path, value)| format!("{path}={value}")).collect::<Vec<_>>();
     let server = point.server.unwrap_or_default();
     let gpu = point.gpu.as_ref();
     SummaryRow {
         point: point.id.clone(),
-        group: group.join(" "),
+        group: factor_text(&point.factors),
         repetition: point.repetition,
         rate_per_s: point.load.rate_per_s(),
         concurrency: match point.load {

@@ -20,7 +20,7 @@ use crate::error::RunError;
 use crate::interrupt::Interrupt;
 use crate::matrix::{ClientTable, Launch, MatrixSource, SamplersTable, ServerTable};
 
-pub(crate) use launch::{compose_flags, process_command};
+pub(crate) use launch::{process_command, settings_flags};
 pub(crate) use sim::sim_parts;
 
 /// Limit for one request to the control plane before any load.
@@ -158,18 +158,8 @@ impl Target {
 
     /// Whether it runs on this machine.
     pub(crate) fn is_local(table: &ServerTable) -> bool {
-        match (table.launch, table.url.as_deref().map(str::parse::<Endpoint>)) {
-            (Launch::Attach, Some(Ok(endpoint))) => {
-                let host = endpoint.host();
-                host == "localhost"
-                    || host
-                        .trim_matches(['[', ']'])
-                        .parse()
-                        .is_ok_and(|address: std::net::IpAddr| address.is_loopback())
-            }
-            (Launch::Attach, _) => false,
-            _ => true,
-        }
+        let (launch, url) = (table.launch.as_str().to_owned(), table.url.clone());
+        TargetRecord { launch, url: url.unwrap_or_default(), ..TargetRecord::default() }.is_here()
     }
 
     /// Ends the server if the run started it; what is to be said of how it ended.

@@ -190,6 +190,19 @@ pub struct GpuWindow {
     pub processes: Vec<GpuProcess>,
 }
 
+impl GpuWindow {
+    /// The GPUs that count as used: those on which the server was seen, and where it is not known whose a
+    /// process is, those with a process. Where no process is known on any of them (drivers hide them
+    /// from some containers), all that were sampled, but for those known to be without the server.
+    pub fn used(windows: &[Self]) -> impl Iterator<Item = &Self> {
+        let has_process = |gpu: &Self| gpu.used.unwrap_or(!gpu.processes.is_empty());
+        let known = windows.iter().any(has_process);
+        windows.iter().filter(move |gpu| {
+            if known { has_process(gpu) } else { gpu.used.is_none() && gpu.samples > 0 }
+        })
+    }
+}
+
 /// A process seen on a GPU.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GpuProcess {

@@ -1,6 +1,7 @@
 //! The manifest of a run (`manifest.json`): everything one needs to repeat it or to doubt it.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use plimsoll_units::RunClock;
 use serde::{Deserialize, Serialize};
@@ -172,6 +173,27 @@ pub struct TargetRecord {
     pub command: Option<String>,
 }
 
+impl TargetRecord {
+    /// Whether the server surely runs on the machine of the manifest: it was started there, or the host of
+    /// its URL is this machine by its very name.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        self.launch != "attach" || is_loopback(&self.url)
+    }
+}
+
+fn is_loopback(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let host = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 /// A point of the matrix that was left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftOut {
@@ -179,4 +201,38 @@ pub struct LeftOut {
     pub point: String,
     /// Why.
     pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loopback_address_is_this_machine() {
+        for (url, here) in [
+            ("http://127.0.0.1:8000", true),
+            ("http://127.9.9.9", true),
+            ("https://LOCALHOST:1/v1", true),
+            ("http://[::1]:8000/", true),
+            ("http://key@localhost:80", true),
+            ("http://10.0.0.4:8000", false),
+            ("http://gpu-box:8000", false),
+            ("http://localhost.example.org", false),
+            ("http://evil/?http://127.0.0.1", false),
+            ("", false),
+        ] {
+            assert_eq!(is_loopback(url), here, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_was_started_is_here_whatever_its_address() {
+        let target = |launch: &str| TargetRecord {
+            launch: launch.to_owned(),
+            url: "http://gpu-box:8000".to_owned(),
+            ..TargetRecord::default()
+        };
+        assert!(target("process").is_here() && target("sim").is_here());
+        assert!(!target("attach").is_here());
+    }
 }

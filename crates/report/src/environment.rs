@@ -10,8 +10,6 @@
 
 mod gpus;
 
-use std::net::IpAddr;
-
 use plimsoll_records::{Machine, Manifest, TargetRecord};
 
 use crate::clean::clean;
@@ -39,7 +37,7 @@ impl Environment {
     pub(crate) fn of(input: &ReportInput<'_>, settings: &Settings) -> Self {
         let manifest = input.manifest;
         let targets = Targets::of(manifest);
-        let here = targets.all.iter().all(|target| is_here(target));
+        let here = targets.all.iter().all(|target| target.is_here());
         let mut rows = Vec::new();
         machine_rows(&mut rows, manifest, here);
         rows.extend(targets.rows());
@@ -137,24 +135,6 @@ fn tool(manifest: &Manifest) -> String {
     let commit = tool.commit.as_deref().map(clean).filter(|commit| !commit.is_empty());
     let commit = commit.map_or_else(String::new, |commit| format!(" ({commit})"));
     format!("{} {}{commit}", clean(&tool.name), clean(&tool.version))
-}
-
-/// Whether a server surely runs on the machine of the manifest.
-fn is_here(target: &TargetRecord) -> bool {
-    target.launch != "attach" || is_loopback(&target.url)
-}
-
-/// Whether the host of a URL is this machine by its very name.
-fn is_loopback(url: &str) -> bool {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    let host = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
-    };
-    host.eq_ignore_ascii_case("localhost")
-        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// The servers of a run.
@@ -319,35 +299,6 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-
-    #[test]
-    fn a_loopback_address_is_this_machine() {
-        for (url, here) in [
-            ("http://127.0.0.1:8000", true),
-            ("http://127.9.9.9", true),
-            ("https://LOCALHOST:1/v1", true),
-            ("http://[::1]:8000/", true),
-            ("http://key@localhost:80", true),
-            ("http://10.0.0.4:8000", false),
-            ("http://gpu-box:8000", false),
-            ("http://localhost.example.org", false),
-            ("http://evil/?http://127.0.0.1", false),
-            ("", false),
-        ] {
-            assert_eq!(is_loopback(url), here, "{url}");
-        }
-    }
-
-    #[test]
-    fn a_server_that_was_started_is_here_whatever_its_address() {
-        let target = |launch: &str| TargetRecord {
-            launch: launch.to_owned(),
-            url: "http://gpu-box:8000".to_owned(),
-            ..TargetRecord::default()
-        };
-        assert!(is_here(&target("process")) && is_here(&target("sim")));
-        assert!(!is_here(&target("attach")));
-    }
 
     #[test]
     fn a_setting_is_what_the_server_says_else_what_was_declared() {

@@ -1,8 +1,7 @@
 //! `gpu-shared`: processes that are not the server's were on its GPUs.
 
-use plimsoll_records::{Finding, FindingCode, Severity};
+use plimsoll_records::{Finding, FindingCode, GpuWindow, Severity};
 
-use crate::gpu_summary::used;
 use crate::{ForeignProcess, GpuSummary};
 
 use super::{Evidence, finding};
@@ -38,7 +37,8 @@ fn foreign(gpus: &GpuSummary) -> Option<Finding> {
 /// GPUs of which it is not known whose their processes are: several of them, or several processes on
 /// one.
 fn unknown(evidence: &Evidence<'_>) -> Option<Finding> {
-    let unknown: Vec<_> = used(&evidence.point.gpus).filter(|gpu| gpu.used.is_none()).collect();
+    let unknown: Vec<_> =
+        GpuWindow::used(&evidence.point.gpus).filter(|gpu| gpu.used.is_none()).collect();
     let crowded = unknown.iter().filter(|gpu| gpu.processes.len() > 1).count();
     let fullest = unknown.iter().max_by_key(|gpu| gpu.processes.len())?;
     let (gpu, most) = (fullest.gpu, fullest.processes.len());

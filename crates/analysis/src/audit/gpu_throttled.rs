@@ -4,8 +4,6 @@ use std::collections::BTreeSet;
 
 use plimsoll_records::{Finding, FindingCode, GpuWindow, Severity};
 
-use crate::gpu_summary::used;
-
 use super::{Evidence, finding};
 
 /// Share of a GPU's samples that is worth a note, and the one that qualifies the point.
@@ -14,7 +12,7 @@ const WARNING: f64 = 0.05;
 
 /// Looks at the used GPUs; the worst decides.
 pub(super) fn check(evidence: &Evidence<'_>) -> Option<Finding> {
-    let held: Vec<(&GpuWindow, f64)> = used(&evidence.point.gpus)
+    let held: Vec<(&GpuWindow, f64)> = GpuWindow::used(&evidence.point.gpus)
         .filter_map(|gpu| Some((gpu, gpu.throttled_share?)))
         .filter(|(_, share)| *share > NOTE)
         .collect();

@@ -1,13 +1,12 @@
 //! What can be wrong with `[server]` and `[samplers]`.
 
 use plimsoll_client::Endpoint;
-
 use plimsoll_server::is_secret_name;
 
 use crate::matrix::{
     Command, Launch, Matrix, MatrixError, MatrixSource, SamplersTable, ServerTable,
 };
-use crate::target::{compose_flags, process_command, sim_parts};
+use crate::target::{process_command, settings_flags, sim_parts};
 
 /// Any port, to try a command line with.
 const SOME_PORT: u16 = 8000;
@@ -47,7 +46,7 @@ pub(super) fn check(source: &MatrixSource, matrix: &Matrix) -> Result<(), Matrix
                     "launch = \"compose\" needs the compose file, like file = \"compose/vllm.yaml\"",
                 ));
             }
-            compose_flags(source, server).map(drop)
+            settings_flags(source, server).map(drop)
         }
     }
 }

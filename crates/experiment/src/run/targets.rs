@@ -4,11 +4,10 @@ use plimsoll_analysis::judge_settings;
 use plimsoll_records::LeftOut;
 
 use super::Run;
-use super::words::{factors, pilot_id, point_id};
+use super::words::{pilot_id, point_id};
 use crate::error::RunError;
 use crate::matrix::{Allowed, Launch};
-use crate::plan::{GroupPlan, derive_seed};
-use crate::progress::Event;
+use crate::plan::{GroupPlan, derive_seed, factor_text};
 use crate::target::{Opening, Target};
 
 impl Run<'_> {
@@ -45,10 +44,7 @@ impl Run<'_> {
             let remarks = std::mem::take(&mut target.remarks);
             self.manifest.targets.push(target.record());
             self.manifest.target = self.manifest.targets[0].clone();
-            for text in remarks {
-                self.manifest.remarks.push(text.clone());
-                self.progress.event(Event::Remark(text));
-            }
+            remarks.into_iter().for_each(|remark| self.remark(remark));
             self.folder.write_manifest(&self.manifest)?;
         }
         let Some(target) = current else { return Ok(None) };
@@ -60,7 +56,7 @@ impl Run<'_> {
                     point: if group.factors.is_empty() {
                         "all points".to_owned()
                     } else {
-                        factors(&group.factors)
+                        factor_text(&group.factors)
                     },
                     reason: finding.message.clone(),
                 });

@@ -1,7 +1,5 @@
 //! How points are called, and the line that says what became of one.
 
-use std::collections::BTreeMap;
-
 use plimsoll_analysis::PointSummary;
 use plimsoll_records::OfferedLoad;
 
@@ -24,11 +22,6 @@ pub(super) fn point_id(prefix: &str, load: PointLoad, repetition: u32, matrix: &
 /// The id of a level of a pilot.
 pub(super) fn pilot_id(prefix: &str, level: u32) -> String {
     format!("{prefix}pilot-{level:04}")
-}
-
-/// The factors of a group on one line.
-pub(super) fn factors(factors: &BTreeMap<String, String>) -> String {
-    factors.iter().map(|(path, value)| format!("{path}={value}")).collect::<Vec<_>>().join(" ")
 }
 
 /// One line about a point that is over.

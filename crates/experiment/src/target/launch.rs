@@ -48,7 +48,7 @@ pub(super) fn obtain(
             let spec = ComposeSpec {
                 file: file.unwrap_or_default(),
                 service: table.service.clone(),
-                settings: compose_flags(source, table)?,
+                settings: settings_flags(source, table)?,
                 model: table.model.clone(),
                 environment: table.environment.clone(),
                 secrets: secrets.to_vec(),
@@ -98,15 +98,11 @@ pub(crate) fn process_command(
     line.map_err(|error| source.error_at("server.command", error))
 }
 
-/// The settings of a compose service as flags.
-pub(crate) fn compose_flags(
+/// The settings as flags of the server's command line.
+pub(crate) fn settings_flags(
     source: &MatrixSource,
     table: &ServerTable,
 ) -> Result<Vec<String>, MatrixError> {
-    settings_flags(source, table)
-}
-
-fn settings_flags(source: &MatrixSource, table: &ServerTable) -> Result<Vec<String>, MatrixError> {
     let flags = table.flags.clone().map_or_else(Flags::vllm, Flags::template);
     flags.write(&table.settings).map_err(|error| source.error_at("server.settings", error))
 }

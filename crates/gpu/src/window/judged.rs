@@ -65,16 +65,12 @@ impl Kept {
 
 /// The devices that the sampler is judged by: the server's, as far as they are known.
 pub(super) fn judged(windows: &[GpuWindow]) -> BTreeSet<u32> {
-    let rules: [fn(&GpuWindow) -> bool; 4] = [
-        |gpu| gpu.used.unwrap_or(!gpu.processes.is_empty()),
-        |gpu| gpu.used.is_none() && gpu.samples > 0,
-        |gpu| gpu.samples > 0,
-        |_| true,
-    ];
-    let by = |rule: fn(&GpuWindow) -> bool| -> BTreeSet<u32> {
-        windows.iter().filter(|gpu| rule(gpu)).map(|gpu| gpu.gpu).collect()
-    };
-    rules.into_iter().map(by).find(|found| !found.is_empty()).unwrap_or_default()
+    let used: BTreeSet<u32> = GpuWindow::used(windows).map(|gpu| gpu.gpu).collect();
+    if !used.is_empty() {
+        return used;
+    }
+    let sampled = windows.iter().any(|gpu| gpu.samples > 0);
+    windows.iter().filter(|gpu| !sampled || gpu.samples > 0).map(|gpu| gpu.gpu).collect()
 }
 
 fn in_words(loss: &GpuLoss, aside: &str) -> String {
