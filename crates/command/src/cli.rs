@@ -1,4 +1,4 @@
-//! The command line of `saturation`.
+//! The flags that every experiment has.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -8,21 +8,11 @@ use plimsoll_experiment::{MatrixError, MatrixSource, RunOptions};
 use plimsoll_records::Tool;
 use plimsoll_report::ReportInput;
 
-/// The matrix of a run without arguments: the embedded simulator.
-const SIMULATOR: (&str, &str) =
-    ("<built-in saturation.toml>", include_str!("../../../matrices/saturation.toml"));
-/// The matrix of a run with a URL alone: a pilot finds the ladder.
-const ATTACH: (&str, &str) =
-    ("<built-in attach.toml>", include_str!("../../../matrices/attach.toml"));
+use crate::measure::{BuiltIn, Experiment};
 
-/// Measures how much load an LLM inference server sustains, and says whether the measurement can
-/// be believed.
-///
-/// Without arguments it measures the embedded simulator; with --url a real server, whose ladder of
-/// rates a short pilot finds; with MATRIX whatever the matrix asks for.
+/// The flags of an experiment; name and description are the binary's.
 #[derive(Debug, Parser)]
 #[command(
-    name = "saturation",
     version,
     after_help = "Exit codes: 0 the measurement is valid or qualified, 1 the tool failed, 2 usage or matrix, \
                   3 the measurement is invalid, 4 the target was unreachable or lost, 130 interrupted."
@@ -59,12 +49,13 @@ pub(crate) struct Cli {
 
 impl Cli {
     /// The matrix with the command line's overrides.
-    pub(crate) fn matrix(&self) -> Result<MatrixSource, MatrixError> {
+    pub(crate) fn matrix(&self, experiment: &Experiment) -> Result<MatrixSource, MatrixError> {
         let mut source = match &self.matrix {
             Some(file) => MatrixSource::read(file)?,
             None => {
-                let (name, text) = if self.url.is_some() { ATTACH } else { SIMULATOR };
-                MatrixSource::new(Path::new(name), text.to_owned())
+                let BuiltIn { name, text } =
+                    if self.url.is_some() { experiment.attach } else { experiment.simulator };
+                MatrixSource::new(Path::new(&format!("<built-in {name}>")), text.to_owned())
             }
         };
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
@@ -89,11 +80,11 @@ impl Cli {
     }
 
     /// Where the results go, and who wrote them.
-    pub(crate) fn options(&self) -> RunOptions {
+    pub(crate) fn options(&self, experiment: &Experiment) -> RunOptions {
         RunOptions {
             results: self.results.clone(),
             tool: Tool {
-                name: "saturation".to_owned(),
+                name: experiment.kind.as_str().to_owned(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 commit: Some(env!("PLIMSOLL_COMMIT").to_owned())
                     .filter(|commit| !commit.is_empty()),

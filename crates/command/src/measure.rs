@@ -1,0 +1,71 @@
+//! From the command line to the exit code.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, FromArgMatches as _};
+use plimsoll_experiment::{Interrupt, Kind, Plan, Progress, Silent, Terminal, run};
+use plimsoll_report::ReportInput;
+
+use crate::cli::Cli;
+use crate::exit::{Exit, Failure, explain};
+
+/// A binary: which experiment it makes, and with which matrices when none is given.
+#[derive(Clone, Copy, Debug)]
+pub struct Experiment {
+    /// The experiment; its name is the binary's.
+    pub kind: Kind,
+    /// What `--help` says of it.
+    pub about: &'static str,
+    /// The matrix of a run without arguments.
+    pub simulator: BuiltIn,
+    /// The matrix of a run with a URL alone.
+    pub attach: BuiltIn,
+}
+
+/// A matrix that the binary carries.
+#[derive(Clone, Copy, Debug)]
+pub struct BuiltIn {
+    /// Its name in errors and in the manifest.
+    pub name: &'static str,
+    /// The TOML.
+    pub text: &'static str,
+}
+
+/// Runs the experiment that the command line asks for, and gives the process's exit code.
+///
+/// Subscribes to `tracing` on standard error (filter `PLIMSOLL_LOG`, `warn` by default), and ends the
+/// process itself where the command line is wrong or only asks for help.
+#[must_use]
+pub fn main(experiment: &Experiment) -> ExitCode {
+    let name = experiment.kind.as_str();
+    let command = Cli::command().name(name).bin_name(name).about(experiment.about);
+    let cli = Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("PLIMSOLL_LOG")
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn")),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    match measure(experiment, &cli) {
+        Ok(exit) => exit.into(),
+        Err(failure) => explain(name, &failure).into(),
+    }
+}
+
+/// Plans, runs, reports; says with which code the process ends.
+fn measure(experiment: &Experiment, cli: &Cli) -> Result<Exit, Failure> {
+    let plan = Plan::new(cli.matrix(experiment)?)?;
+    let interrupt = Interrupt::on_signals().map_err(Failure::Signals)?;
+    let mut progress: Box<dyn Progress> =
+        if cli.quiet { Box::new(Silent) } else { Box::new(Terminal::stderr()) };
+    let result = run(&plan, &cli.options(experiment), &interrupt, progress.as_mut())?;
+    let input = ReportInput::new(&result.manifest, &result.judgement, &result.folder)
+        .with_points(&result.points);
+    plimsoll_report::write_all(&input, &result.folder).map_err(Failure::Report)?;
+    cli.show(&input).map_err(Failure::Output)?;
+    if let Some(error) = &result.failure {
+        tracing::error!("the run ended early: {error}");
+    }
+    Ok(Exit::of(&result))
+}
