@@ -51,6 +51,7 @@ mod audit;
 mod batch_means;
 mod breakdown;
 mod comparison;
+mod definitions;
 mod estimate;
 mod gaps;
 mod goodput;
@@ -82,6 +83,7 @@ pub use comparison::{
     FactorRank, FactorialEffects, FactorialRun, LatencySeries, QuantileRatio, TimedLatency, Turn,
     compare, compare_all, factorial_effects, holm, interleaving, latency_quantile, quantile_ratio,
 };
+pub use definitions::{PeerTool, UnknownTool, VllmRequest, VllmRun};
 pub use estimate::Estimate;
 pub use gpu_summary::{ForeignProcess, GpuSummary};
 pub use judge::{AuditedPoint, judge};
