@@ -31,6 +31,7 @@ pub(crate) fn manifest(plan: &Plan, tool: &Tool, clock: RunClock, machine: Machi
         stamps_remark: grade.why_not_better,
         self_tests: Vec::new(),
         remarks: Vec::new(),
+        claims: Vec::new(),
     }
 }
 

@@ -150,6 +150,7 @@ pub(crate) fn measure(
         settings_allowed: plan.matrix.experiment.allow.contains(&Allowed::SettingNotApplied),
         gpus: seen.gpus,
         gpu_sampling: seen.gpu_sampling,
+        imported: None,
         workload: plan.workload.clone(),
     };
     dir.write_point_file(&file)?;

@@ -261,6 +261,7 @@ fn play(source: StampSource, stalls: Stalls) -> Option<Played> {
         settings_allowed: false,
         gpus: Vec::new(),
         gpu_sampling: None,
+        imported: None,
         workload: WorkloadRecord {
             shared_prefix: None,
             exact_output: true,

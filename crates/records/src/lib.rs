@@ -65,6 +65,7 @@ mod encode;
 mod error;
 mod finding;
 mod folder;
+mod imported;
 mod instrument;
 mod json_file;
 mod manifest;
@@ -90,6 +91,7 @@ pub use encode::{encode_requests, encode_tokens};
 pub use error::{RecordsError, TableError};
 pub use finding::{Finding, FindingCode, Severity, Verdict};
 pub use folder::ResultsFolder;
+pub use imported::{Claim, EngineSample, ImportedRecord, LogRecord, MaxTokens};
 pub use instrument::{
     ClockRecord, ErrorRecord, LagRecord, SelfTest, SelfTestTime, StampsRecord, WorkerRecord,
 };

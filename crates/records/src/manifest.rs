@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use plimsoll_units::RunClock;
 use serde::{Deserialize, Serialize};
 
-use crate::{FormatVersion, SelfTest, SettingRecord, StampSource};
+use crate::{Claim, FormatVersion, SelfTest, SettingRecord, StampSource};
 
 /// The manifest of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,6 +53,9 @@ pub struct Manifest {
     pub self_tests: Vec<SelfTest>,
     /// Remarks of the run about itself (calibration, fallbacks), in order.
     pub remarks: Vec<String>,
+    /// What an imported experiment says of its results as a whole.
+    #[serde(default)]
+    pub claims: Vec<Claim>,
 }
 
 /// The tool that wrote a results folder.

@@ -7,6 +7,7 @@ use plimsoll_units::{RunNanos, Span};
 use serde::{Deserialize, Serialize};
 
 use crate::circumstances::{GpuWindow, SamplingRecord, ServerCounters, ServerStart, SettingRecord};
+use crate::imported::ImportedRecord;
 use crate::instrument::{ClockRecord, StampsRecord, WorkerRecord};
 
 /// One point of a run: one load on one server setting.
@@ -55,6 +56,9 @@ pub struct PointFile {
     pub gpu_sampling: Option<SamplingRecord>,
     /// What the workload meant to ask for.
     pub workload: WorkloadRecord,
+    /// What another tool's file says, where the point was measured by another tool.
+    #[serde(default)]
+    pub imported: Option<ImportedRecord>,
 }
 
 /// What was offered at a point.

@@ -23,8 +23,9 @@ impl FormatVersion {
     ///
     /// Changes: 1.0, first format. 1.1, what the client knows of itself: `shared` chunks, `chunk_gap` of
     /// the summary, prewarmed connections, the records of stamps, clock, wake-ups and self-tests. 1.2, the
-    /// circumstances: `gpu.parquet`, `server.parquet`, `server.log`, settings in effect, GPUs.
-    pub const CURRENT: Self = Self { major: 1, minor: 2 };
+    /// circumstances: `gpu.parquet`, `server.parquet`, `server.log`, settings in effect, GPUs. 1.3, points that
+    /// other tools measured: `imported`, `claims`.
+    pub const CURRENT: Self = Self { major: 1, minor: 3 };
 
     /// Whether this build can read a folder of this version.
     ///
@@ -94,7 +95,7 @@ mod tests {
     #[test]
     fn text_form_round_trips() {
         assert_eq!("1.0".parse(), Ok(FormatVersion { major: 1, minor: 0 }));
-        assert_eq!(serde_json::to_string(&FormatVersion::CURRENT).unwrap(), "\"1.2\"");
+        assert_eq!(serde_json::to_string(&FormatVersion::CURRENT).unwrap(), "\"1.3\"");
         for bad in ["", "1", "1.x", "-1.0"] {
             assert!(bad.parse::<FormatVersion>().is_err(), "{bad}");
         }

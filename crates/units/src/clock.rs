@@ -42,6 +42,14 @@ impl RunClock {
         Self { origin_monotonic_ns: before + (after - before) / 2, origin_unix_ns: wall }
     }
 
+    /// The clock of a run that was measured elsewhere, by its wall-clock time: `origin` is the time of the
+    /// origin since 1970-01-01 UTC. Its monotonic clock is not known, and counts from 0.
+    #[must_use]
+    pub fn of_wall(origin: Duration) -> Self {
+        let origin_unix_ns = u64::try_from(origin.as_nanos()).unwrap_or(u64::MAX);
+        Self { origin_monotonic_ns: 0, origin_unix_ns }
+    }
+
     /// The wall-clock time of the origin, as time since 1970-01-01 UTC.
     #[must_use]
     pub fn wall_anchor(&self) -> Duration {

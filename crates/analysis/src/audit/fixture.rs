@@ -82,6 +82,7 @@ impl Fixture {
             settings_allowed: false,
             gpus: Vec::new(),
             gpu_sampling: None,
+            imported: None,
             workload: WorkloadRecord {
                 shared_prefix: Some(0.0),
                 exact_output: true,

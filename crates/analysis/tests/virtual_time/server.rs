@@ -294,6 +294,7 @@ pub(crate) fn measure(
         settings_allowed: false,
         gpus: Vec::new(),
         gpu_sampling: None,
+        imported: None,
         workload: WorkloadRecord {
             shared_prefix: Some(0.0),
             exact_output: true,

@@ -84,6 +84,10 @@ fn parts_with_a_table_of_their_own_have_the_keys_of_the_code() {
     assert_eq!(written("Settings"), keys_of(&sample::point_file().settings[0]));
     assert_eq!(written("Samplings"), keys_of(SamplingRecord::default()));
     assert_eq!(written("Tallies"), keys_of(Tally::default()));
+    let imported = serde_json::to_value(sample::point_file().imported.unwrap()).unwrap();
+    let mut expected = BTreeSet::new();
+    keys(&imported, "", &["summary"], &mut expected);
+    assert_eq!(written("Imported points"), expected);
 }
 
 /// What the document writes as `a.*`, because its keys stand elsewhere: what has a table of its own,
@@ -102,7 +106,7 @@ fn parts() -> Vec<BTreeSet<String>> {
 fn keys(value: &Value, at: &str, free: &[&str], keys_found: &mut BTreeSet<String>) {
     match value {
         Value::Object(object)
-            if at == "targets[]"
+            if matches!(at, "targets[]" | "imported")
                 || parts().contains(&object.keys().cloned().collect::<BTreeSet<_>>()) =>
         {
             keys_found.insert(format!("{at}.*"));

@@ -72,16 +72,30 @@ fn update(version: &str) {
 }
 
 #[test]
-fn format_1_2_stays_readable() {
+fn format_1_3_stays_readable() {
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        update("1.2");
+        update("1.3");
     }
-    assert_reads("1.2", current());
+    assert_reads("1.3", current());
+}
+
+/// What 1.3 added is absent, or nothing.
+fn of_1_2() -> Expected {
+    let mut then = current();
+    then.manifest.format = FormatVersion { major: 1, minor: 2 };
+    then.manifest.claims = vec![];
+    then.point_file.imported = None;
+    then
+}
+
+#[test]
+fn format_1_2_stays_readable() {
+    assert_reads("1.2", of_1_2());
 }
 
 /// What 1.2 added is absent, or nothing.
 fn of_1_1() -> Expected {
-    let now = current();
+    let now = of_1_2();
     let at_1_1 = |target: TargetRecord| TargetRecord {
         launch: "sim".to_owned(),
         server: Some("plimsoll-sim".to_owned()),

@@ -1,12 +1,13 @@
 //! Rows and files to write, the same each time.
 
 mod circumstances;
+mod imported;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use plimsoll_records::{
-    CacheState, ChunkRow, ClockRecord, ConnectionUse, ErrorRecord, Finding, FindingCode,
+    CacheState, ChunkRow, Claim, ClockRecord, ConnectionUse, ErrorRecord, Finding, FindingCode,
     FormatVersion, GpuLink, GpuRecord, LagRecord, LeftOut, Machine, Manifest, OfferedLoad, Outcome,
     Phases, PointDir, PointEnd, PointFile, PointWriter, QuantilesMs, RequestRow, RunStatus,
     SamplingRecord, SelfTest, SelfTestTime, ServerStart, Severity, StampSource, StampsRecord,
@@ -16,6 +17,7 @@ use plimsoll_units::RunNanos;
 
 use circumstances::{counters, gpu_window, settings, target};
 pub(crate) use circumstances::{gpu_rows, server_rows};
+use imported::imported;
 
 /// A request that went well: one chunk a token, 10 ms apart, `id % 5` of them.
 pub(crate) fn row(id: u64) -> RequestRow {
@@ -121,7 +123,7 @@ fn lag(count: u64) -> LagRecord {
 
 pub(crate) fn manifest() -> Manifest {
     Manifest {
-        format: FormatVersion { major: 1, minor: 2 },
+        format: FormatVersion { major: 1, minor: 3 },
         tool: Tool {
             name: "saturation".to_owned(),
             version: "0.1.0".to_owned(),
@@ -185,6 +187,12 @@ pub(crate) fn manifest() -> Manifest {
             schedule_lag: lag(20),
         }],
         remarks: vec!["prompts calibrated with 3 requests".to_owned()],
+        claims: vec![Claim::Amdahl {
+            source: "agg/amdahl_fit.csv".to_owned(),
+            gpus: 4,
+            speedup: 1.0625,
+            serial_share: 0.9375,
+        }],
     }
 }
 
@@ -254,6 +262,7 @@ pub(crate) fn point_file() -> PointFile {
             exact_input: true,
             mean_output_tokens: Some(2.0),
         },
+        imported: Some(imported()),
     }
 }
 

@@ -122,6 +122,7 @@ fn point_file(point: &PointSummary) -> PointFile {
         settings_allowed: false,
         gpus: vec![],
         gpu_sampling: None,
+        imported: None,
         workload: WorkloadRecord {
             shared_prefix: Some(0.0),
             exact_output: true,
