@@ -155,6 +155,17 @@ fn an_unreadable_prompt_line_is_named_by_its_number() {
     assert!(error.contains("p.jsonl") && error.contains('2'), "{error}");
 }
 
+#[test]
+fn the_matrix_of_another_experiment_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = matrix(folder.path(), &QUICK.replace("\"saturation\"", "\"compare\""));
+    let output = saturation(folder.path()).arg(&file).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let error = stderr(&output);
+    assert!(error.contains("matrix.toml:3: experiment.kind: "), "{error}");
+    assert!(error.contains("run the binary `compare`"), "{error}");
+}
+
 /// A server that answers every request with `answer`, raw.
 fn canned(answer: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

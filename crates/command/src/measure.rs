@@ -55,7 +55,15 @@ pub fn main(experiment: &Experiment) -> ExitCode {
 
 /// Plans, runs, reports; says with which code the process ends.
 fn measure(experiment: &Experiment, cli: &Cli) -> Result<Exit, Failure> {
-    let plan = Plan::new(cli.matrix(experiment)?)?;
+    let source = cli.matrix(experiment)?;
+    let kind = source.parse()?.experiment.kind;
+    if kind != experiment.kind {
+        let (own, its) = (experiment.kind.as_str(), kind.as_str());
+        let message =
+            format!("`{own}` does not measure `{its}`; run the binary `{its}` on this matrix");
+        return Err(source.error_at("experiment.kind", message).into());
+    }
+    let plan = Plan::new(source)?;
     let interrupt = Interrupt::on_signals().map_err(Failure::Signals)?;
     let mut progress: Box<dyn Progress> =
         if cli.quiet { Box::new(Silent) } else { Box::new(Terminal::stderr()) };

@@ -88,6 +88,14 @@ pub enum Allowed {
 pub enum Kind {
     /// How much load does the server sustain?
     Saturation,
+    /// How does that grow with GPUs and replicas?
+    Scaling,
+    /// What do users feel at low load, by prompt profile and setting?
+    Lowload,
+    /// What do single requests and small closed loops of given lengths cost?
+    Scenarios,
+    /// Which of two or more settings is better, and by how much?
+    Compare,
 }
 
 impl Kind {
@@ -96,6 +104,10 @@ impl Kind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Saturation => "saturation",
+            Self::Scaling => "scaling",
+            Self::Lowload => "lowload",
+            Self::Scenarios => "scenarios",
+            Self::Compare => "compare",
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Parse, don't validate: whatever can be wrong with a matrix is found here, before a server is
 //! started or a request is sent.
 
+mod factors;
 mod server;
 
 use std::collections::BTreeMap;
@@ -13,8 +14,9 @@ use plimsoll_records::LeftOut;
 use plimsoll_units::{Clock as _, RunClock, Span};
 use plimsoll_workload::Workload;
 
-use crate::matrix::{Launch, Matrix, MatrixError, MatrixSource, Rates, SelfTesting};
+use crate::matrix::{Matrix, MatrixError, MatrixSource, Rates, SelfTesting};
 use crate::offered::PointLoad;
+use factors::{Combination, combinations};
 
 /// Shortest measure window that anything can be said of.
 const SHORTEST_MEASURE: Duration = Duration::from_millis(200);
@@ -76,8 +78,8 @@ impl Plan {
         });
         let mut left_out = Vec::new();
         let mut groups = Vec::new();
-        for settings in combinations(&source, &matrix)? {
-            groups.push(group(&source, &settings, seed, &mut left_out)?);
+        for combination in combinations(&source, &matrix)? {
+            groups.push(group(&source, combination, seed, &mut left_out)?);
         }
         let groups = by_server(groups);
         let plan = Self { source, matrix, seed, groups, left_out };
@@ -138,74 +140,17 @@ const fn mix(value: u64) -> u64 {
     value ^ (value >> 31)
 }
 
-type Settings = Vec<(String, toml::Value)>;
-
-/// The cartesian product of the factors; one empty combination when there are none.
-fn combinations(source: &MatrixSource, matrix: &Matrix) -> Result<Vec<Settings>, MatrixError> {
-    let mut all: Vec<Settings> = vec![Vec::new()];
-    for (path, values) in &matrix.factors {
-        let place = format!("factors.{path}");
-        if values.is_empty() {
-            return Err(
-                source.error_at(&place, "the factor has no values; list one or more, or remove it")
-            );
-        }
-        if !["server.", "workload.", "load.", "client."].iter().any(|table| path.starts_with(table))
-        {
-            return Err(source.error_at(
-                &place,
-                "a factor is the path of a key in [server], [workload], [load] or [client], like \"server.settings.max-num-seqs\"",
-            ));
-        }
-        if let Some(double) =
-            values.iter().enumerate().find_map(|(i, v)| values[..i].contains(v).then_some(v))
-        {
-            return Err(source.error_at(&place, format!("the value {double} stands there twice")));
-        }
-        if path.starts_with("server.settings.") && matrix.server.launch == Launch::Attach {
-            return Err(source.error_at(
-                &place,
-                "the settings of a server that is only attached cannot be varied from here: every point \
-                 would measure the same server; measure each setting in a run of its own",
-            ));
-        }
-        all = all
-            .iter()
-            .flat_map(|settings| {
-                values.iter().map(move |value| {
-                    let mut settings = settings.clone();
-                    settings.push((path.clone(), value.clone()));
-                    settings
-                })
-            })
-            .collect();
-        if all.len() > MOST_POINTS {
-            return Err(source.error_at(
-                &place,
-                format!("the factors have more than {MOST_POINTS} combinations"),
-            ));
-        }
-    }
-    Ok(all)
-}
-
 fn group(
     source: &MatrixSource,
-    settings: &Settings,
+    combination: Combination,
     seed: u64,
     left_out: &mut Vec<LeftOut>,
 ) -> Result<GroupPlan, MatrixError> {
-    let matrix = source.with(settings)?;
+    let Combination { factors, settings } = combination;
+    let matrix = source.with(&settings)?;
     server::check(source, &matrix)?;
     check_window(source, &matrix)?;
     check_client(source, &matrix)?;
-    let factors: BTreeMap<String, String> = settings
-        .iter()
-        .map(|(path, value)| {
-            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            (path.clone(), text)
-        })
-        .collect();
     let loads = loads(source, &matrix, &factors, left_out)?;
     let workload = Workload::new(&matrix.workload, source.folder(), derive_seed(seed, 0))
         .map_err(|error| source.error_at("workload", error))?;
