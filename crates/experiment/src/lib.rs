@@ -3,7 +3,8 @@
 //! In order of use: a [`MatrixSource`] is a TOML file with the command line's overrides; a [`Plan`]
 //! is what it means, with nothing left to doubt later; [`run()`] carries it out, telling a
 //! [`Progress`] what happens and looking at an [`Interrupt`] whether to stop; the [`RunResult`] has
-//! the folder, its manifest and the judgement.
+//! the folder, its manifest and the judgement. [`judge_folder`] judges a folder again from its files,
+//! and says the same.
 //!
 //! This is where *when* (`load`), *what* (`workload`) and *how* (`client`) meet, in one adapter: the
 //! driver's target takes an encoded body and gives it to the client. Worker threads share nothing
@@ -51,6 +52,7 @@ mod course;
 mod crew;
 mod error;
 mod interrupt;
+mod judged;
 mod limits;
 mod live;
 mod machine;
@@ -72,6 +74,7 @@ mod worker;
 
 pub use error::RunError;
 pub use interrupt::Interrupt;
+pub use judged::{JudgeFolderError, JudgedFolder, judge_folder};
 pub use matrix::{
     Allowed, ClientTable, Command, ExperimentTable, GpuSampling, Kind, Launch, LoadTable, Matrix,
     MatrixError, MatrixSource, Prewarm, Rates, SamplersTable, SelfTesting, ServerTable, WarmUp,

@@ -21,6 +21,20 @@ pub(crate) fn heaviest(there_is_one: bool) -> Option<PointLoad> {
     there_is_one.then_some(PointLoad::Closed(MOST_IN_FLIGHT))
 }
 
+/// The id of the level of a pilot at `level` requests in flight, in the group whose ids begin with
+/// `prefix`.
+pub(crate) fn pilot_id(prefix: &str, level: u32) -> String {
+    format!("{prefix}pilot-{level:04}")
+}
+
+/// Whether `id` is one of those. Such a point is kept, and judged with nobody.
+pub(crate) fn is_pilot(id: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let of_group = id.strip_prefix('g').and_then(|id| id.split_once('-'));
+    let own = of_group.filter(|(group, _)| digits(group)).map_or(id, |(_, own)| own);
+    own.strip_prefix("pilot-").is_some_and(digits)
+}
+
 /// Which concurrency to try next, from the throughputs so far.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pilot {
@@ -98,6 +112,16 @@ mod tests {
         let (pilot, levels) = run(0);
         assert_eq!(levels, [1, 2]);
         assert!(pilot.ladder().is_empty());
+    }
+
+    #[test]
+    fn levels_of_a_pilot_are_known_by_their_ids() {
+        for prefix in ["", "g00-", "g123-"] {
+            assert!(is_pilot(&pilot_id(prefix, 1)) && is_pilot(&pilot_id(prefix, 1024)));
+        }
+        for other in ["rate-10", "g01-rate-2", "pilot-study", "pilot-", "gpu-pilot-0001", ""] {
+            assert!(!is_pilot(other), "{other}");
+        }
     }
 
     #[test]

@@ -5,11 +5,12 @@
 
 mod factors;
 mod server;
+mod slo;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use plimsoll_analysis::{Slo, SloMetric, SloTerm};
+use plimsoll_analysis::Slo;
 use plimsoll_records::LeftOut;
 use plimsoll_units::{Clock as _, RunClock, Span};
 use plimsoll_workload::Workload;
@@ -17,6 +18,7 @@ use plimsoll_workload::Workload;
 use crate::matrix::{Matrix, MatrixError, MatrixSource, Rates, SelfTesting};
 use crate::offered::PointLoad;
 use factors::{Combination, combinations};
+pub(crate) use slo::read_slo;
 
 /// Shortest measure window that anything can be said of.
 const SHORTEST_MEASURE: Duration = Duration::from_millis(200);
@@ -282,30 +284,10 @@ pub(crate) fn factor_text(factors: &BTreeMap<String, String>) -> String {
     factors.iter().map(|(path, value)| format!("{path}={value}")).collect::<Vec<_>>().join(" ")
 }
 
-/// Reads `ttft-p99 = "500ms"`.
+/// The objectives of `[slo]`.
 fn slo(source: &MatrixSource, matrix: &Matrix) -> Result<Slo, MatrixError> {
-    let mut terms = Vec::new();
-    for (key, limit) in &matrix.slo {
-        let wrong = |message: &str| source.error_at(&format!("slo.{key}"), message);
-        let allowed =
-            "write METRIC-pQUANTILE = \"LIMIT\" with ttft, tpot or e2e, like ttft-p99 = \"500ms\"";
-        let (metric, quantile) = key.split_once("-p").ok_or_else(|| wrong(allowed))?;
-        let metric = match metric {
-            "ttft" => SloMetric::Ttft,
-            "tpot" => SloMetric::Tpot,
-            "e2e" => SloMetric::E2e,
-            _ => return Err(wrong(allowed)),
-        };
-        let percent: f64 = quantile.parse().map_err(|_| wrong(allowed))?;
-        if !(percent > 0.0 && percent < 100.0) {
-            return Err(wrong("the quantile must be above 0 and below 100"));
-        }
-        if limit.is_zero() {
-            return Err(wrong("a limit of 0s can't be met"));
-        }
-        terms.push(SloTerm { metric, quantile: percent / 100.0, limit: limit.get() });
-    }
-    Ok(Slo { terms })
+    read_slo(&matrix.slo)
+        .map_err(|wrong| source.error_at(&format!("slo.{}", wrong.key), wrong.message))
 }
 
 #[cfg(test)]

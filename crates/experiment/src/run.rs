@@ -7,16 +7,17 @@ mod words;
 
 use std::path::PathBuf;
 
-use plimsoll_analysis::{AuditedPoint, Judgement, judge, judge_self_tests};
+use plimsoll_analysis::{AuditedPoint, Judgement};
 use plimsoll_gpu::{GpuConfig, GpuSampler};
 use plimsoll_records::{
-    Finding, Manifest, PointFile, ResultsFolder, RunStatus, SelfTestTime, SummaryRow, Tool,
+    Manifest, PointFile, ResultsFolder, RunStatus, SelfTestTime, SummaryRow, Tool,
 };
 use plimsoll_units::RunClock;
 use tokio::runtime::Runtime;
 
 use crate::error::RunError;
 use crate::interrupt::Interrupt;
+use crate::judged::judgement;
 use crate::limits::Limits;
 use crate::machine::{add_gpus, cores, machine};
 use crate::manifest::{folder_time, manifest};
@@ -95,7 +96,6 @@ pub fn run(
         made_for_it: fresh.then(|| options.results.clone()),
         lost: false,
         gpu_lost: None,
-        findings: Vec::new(),
     };
     remarks.into_iter().for_each(|remark| run.remark(remark));
     run.folder.write_manifest(&run.manifest)?;
@@ -159,8 +159,6 @@ struct Run<'a> {
     lost: bool,
     /// Which GPU could not be watched at the last point.
     gpu_lost: Option<String>,
-    /// What is found of the run as a whole while it goes on.
-    findings: Vec<Finding>,
 }
 
 impl Run<'_> {
@@ -230,9 +228,7 @@ impl Run<'_> {
             failure => failure,
         };
         let rows = self.summary();
-        let judgement = judge(std::mem::take(&mut self.done))
-            .with_findings(judge_self_tests(&self.manifest.self_tests))
-            .with_findings(std::mem::take(&mut self.findings));
+        let judgement = judgement(&self.manifest, &self.files, std::mem::take(&mut self.done));
         // What was in effect, where a wish is all that was known before.
         let best = self.files.iter().map(|file| file.stamps.source).max();
         self.manifest.stamps = best.unwrap_or(self.manifest.stamps);

@@ -6,13 +6,13 @@ use plimsoll_analysis::AuditedPoint;
 use plimsoll_records::{PointEnd, RunStatus, SelfTestTime, WorkloadRecord};
 use plimsoll_units::Span;
 
-use super::words::{line, pilot_id, point_id};
+use super::words::{line, point_id};
 use super::{Run, workers};
 use crate::circumstances::{Circumstances, IDLE_LIMIT};
 use crate::error::RunError;
 use crate::matrix::{GpuSampling, Matrix, WarmUp};
 use crate::offered::PointLoad;
-use crate::pilot::Pilot;
+use crate::pilot::{Pilot, is_pilot, pilot_id};
 use crate::plan::{GroupPlan, derive_seed};
 use crate::point::{self, MeasuredPoint, PointPlan};
 use crate::preflight::{Preflight, preflight};
@@ -206,7 +206,7 @@ impl Run<'_> {
     fn expected_points(&self) -> usize {
         let ladders: usize = self.plan.groups.iter().map(GroupPlan::len).sum();
         let all = ladders * self.plan.matrix.experiment.repetitions as usize;
-        let pilots = self.manifest.points.iter().filter(|id| id.contains("pilot-")).count();
+        let pilots = self.manifest.points.iter().filter(|id| is_pilot(id)).count();
         (all + pilots).max(self.ordinal as usize)
     }
 

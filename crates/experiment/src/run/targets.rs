@@ -4,9 +4,10 @@ use plimsoll_analysis::judge_settings;
 use plimsoll_records::LeftOut;
 
 use super::Run;
-use super::words::{pilot_id, point_id};
+use super::words::point_id;
 use crate::error::RunError;
 use crate::matrix::{Allowed, Launch};
+use crate::pilot::pilot_id;
 use crate::plan::{GroupPlan, derive_seed, factor_text};
 use crate::target::{Opening, Target};
 
@@ -58,12 +59,8 @@ impl Run<'_> {
                     } else {
                         factor_text(&group.factors)
                     },
-                    reason: finding.message.clone(),
+                    reason: finding.message,
                 });
-                // Groups that differ in other things share the server, and with it the finding.
-                if !self.findings.contains(&finding) {
-                    self.findings.push(finding);
-                }
                 Ok(None)
             }
             _ => Ok(Some(target)),

@@ -19,11 +19,6 @@ pub(super) fn point_id(prefix: &str, load: PointLoad, repetition: u32, matrix: &
     }
 }
 
-/// The id of a level of a pilot.
-pub(super) fn pilot_id(prefix: &str, level: u32) -> String {
-    format!("{prefix}pilot-{level:04}")
-}
-
 /// One line about a point that is over.
 pub(super) fn line(summary: &PointSummary) -> String {
     let offered = match summary.load {
