@@ -38,7 +38,8 @@ impl WallAnchor {
             let wall = read(ClockId::CLOCK_REALTIME);
             let after = read(ClockId::CLOCK_MONOTONIC);
             let half = (after - before) / 2;
-            let since_origin = i128::from(before + half) - i128::from(clock.origin_monotonic_ns());
+            let since_origin =
+                i128::from((before + half).wrapping_sub(clock.origin_monotonic_ns()));
             Self { origin_ns: i128::from(wall) - since_origin, uncertainty_ns: half.max(1) }
         };
         let tightest = (0..READINGS).map(reading).min_by_key(|anchor| anchor.uncertainty_ns);
@@ -98,7 +99,7 @@ impl Wall {
     pub fn new(clock: RunClock) -> Self {
         let anchor = WallAnchor::measure(&clock);
         let began = both();
-        let measured = RunNanos::from_nanos(began.0.saturating_sub(clock.origin_monotonic_ns()));
+        let measured = RunNanos::from_nanos(began.0.wrapping_sub(clock.origin_monotonic_ns()));
         Self { clock, anchor, measured, steps: 0, stepped: Duration::ZERO, began }
     }
 

@@ -50,6 +50,29 @@ impl RunClock {
         Self { origin_monotonic_ns: 0, origin_unix_ns }
     }
 
+    /// The same clock in a later process: stamps go on from the same origin.
+    ///
+    /// The system's monotonic clock begins anew when the machine does. Where it and the wall clock
+    /// disagree by more than a second on the time since the origin, the wall clock is believed: what
+    /// lies between is a restart, a sleep, or a wall clock that was set, and stamps of the two
+    /// processes are then as far apart as the wall clock says.
+    #[must_use]
+    pub fn resumed(self) -> Self {
+        let now = Self::start();
+        let by_wall = now.origin_unix_ns.wrapping_sub(self.origin_unix_ns);
+        let by_monotonic = now.origin_monotonic_ns.wrapping_sub(self.origin_monotonic_ns);
+        let apart = by_wall.wrapping_sub(by_monotonic).cast_signed().unsigned_abs();
+        if apart <= 1_000_000_000 {
+            return self;
+        }
+        // The origin may lie before the monotonic clock's own beginning: it then wraps around, as
+        // everything that is computed with it does.
+        Self {
+            origin_monotonic_ns: now.origin_monotonic_ns.wrapping_sub(by_wall),
+            origin_unix_ns: self.origin_unix_ns,
+        }
+    }
+
     /// The wall-clock time of the origin, as time since 1970-01-01 UTC.
     #[must_use]
     pub fn wall_anchor(&self) -> Duration {
@@ -70,15 +93,13 @@ impl RunClock {
     /// `stamp` as a reading of the system's monotonic clock, for absolute timers.
     #[must_use]
     pub fn monotonic(&self, stamp: RunNanos) -> Duration {
-        Duration::from_nanos(self.origin_monotonic_ns.saturating_add(stamp.as_nanos()))
+        Duration::from_nanos(self.origin_monotonic_ns.wrapping_add(stamp.as_nanos()))
     }
 }
 
 impl Clock for RunClock {
     fn now(&self) -> RunNanos {
-        RunNanos::from_nanos(
-            read(ClockId::CLOCK_MONOTONIC).saturating_sub(self.origin_monotonic_ns),
-        )
+        RunNanos::from_nanos(read(ClockId::CLOCK_MONOTONIC).wrapping_sub(self.origin_monotonic_ns))
     }
 }
 
@@ -137,6 +158,24 @@ mod tests {
         assert!(clock.monotonic(stamp) <= system);
         assert!(clock.wall(stamp) >= clock.wall_anchor());
         assert!(clock.wall_anchor() > Duration::from_secs(1_600_000_000), "the wall clock is set");
+    }
+
+    #[test]
+    fn a_resumed_clock_goes_on_from_its_origin() {
+        let clock = RunClock::start();
+        assert_eq!(clock.resumed(), clock, "the machine has not been started again");
+        // An origin two hours ago by the wall clock, on a machine that has been up for less or more.
+        let ago = 7_200_000_000_000;
+        for origin_monotonic_ns in [u64::MAX / 2, 1, clock.origin_monotonic_ns] {
+            let origin_unix_ns = clock.origin_unix_ns - ago;
+            let resumed = RunClock { origin_monotonic_ns, origin_unix_ns }.resumed();
+            let now = resumed.now().as_nanos();
+            assert!((ago..ago + 60_000_000_000).contains(&now), "{now}");
+            let deadline = resumed.monotonic(resumed.now());
+            let system = Duration::from_nanos(read(ClockId::CLOCK_MONOTONIC));
+            assert!(deadline <= system && system - deadline < Duration::from_secs(60));
+            assert_eq!(resumed.wall_anchor(), Duration::from_nanos(origin_unix_ns));
+        }
     }
 
     #[test]
