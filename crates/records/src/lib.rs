@@ -6,7 +6,7 @@
 //! [`PointWriter`] takes one [`RequestRow`] a request, with its [`ChunkRow`]s, through a
 //! [`RowSender`] per worker. [`read_point`] gives the rows back, to the last whole batch if the
 //! process was killed. What the judging side makes of them is a [`SummaryRow`] a point and the
-//! [`Finding`]s of the audit. What the client knows of its own error stands beside the rows: a
+//! [`Finding`]s of the audit; an [`Aggregate`] puts the summaries of several runs together. What the client knows of its own error stands beside the rows: a
 //! [`WorkerRecord`] a thread, [`StampsRecord`] and [`ClockRecord`] in the point's file, a
 //! [`SelfTest`] before and after in the manifest. So do the circumstances: [`GpuRow`]s and
 //! [`ServerRow`]s of the samplers, which [`PointDir`] writes and reads whole, and what they come to over
@@ -57,6 +57,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod aggregate;
 mod atomic;
 mod cell;
 mod circumstances;
@@ -83,6 +84,7 @@ mod summary;
 mod version;
 mod writer;
 
+pub use aggregate::Aggregate;
 pub use circumstances::{
     CacheState, GpuProcess, GpuWindow, SamplingRecord, ServerCounters, ServerStart, SettingRecord,
     SettingState, Tally,

@@ -57,7 +57,7 @@ pub(crate) fn write_parquet(
 /// Stamps and ids grow: their differences are short numbers, packed with as many bits as they need.
 /// What is left, texts, counts and flags, repeats itself, and dictionaries suit it. Snappy over both,
 /// because it is quick and every reader has it.
-fn properties(table: Table) -> WriterProperties {
+pub(crate) fn properties(table: Table) -> WriterProperties {
     // The version is in the Arrow schema too, but that is opaque to readers that know no Arrow.
     let version = KeyValue::new(FORMAT_KEY.to_owned(), FormatVersion::CURRENT.to_string());
     // Where one request's chunks end and the next one's begin the stamps jump back by seconds, and
