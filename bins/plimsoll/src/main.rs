@@ -1,7 +1,7 @@
-//! The toolbox beside the experiments: `plimsoll sim` serves a simulated model.
+//! The toolbox beside the experiments.
 //!
-//! Exit codes: 0 stopped by a signal or nothing left to do, 1 the tool failed, 2 wrong usage or
-//! settings that contradict each other.
+//! Exit codes: 0 done, 1 the tool failed, 2 wrong usage or settings that contradict each other; a command
+//! that judges a measurement ends as the experiments do.
 
 use std::process::ExitCode;
 
@@ -9,6 +9,8 @@ use clap::{Parser, Subcommand};
 use plimsoll_sim::{SettingsError, StartError};
 use tracing_subscriber::EnvFilter;
 
+mod aggregate;
+mod completions;
 mod sim;
 
 /// The toolbox beside the experiments.
@@ -23,22 +25,30 @@ struct Arguments {
 enum Command {
     /// Serve a simulated model of known capacity as vLLM would, until INT or TERM.
     Sim(sim::Sim),
+    /// Put the summaries of several runs into one table, as Parquet and CSV.
+    Aggregate(aggregate::Aggregate),
+    /// Print a shell's completions for this command or an experiment's.
+    Completions(completions::Completions),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let Command::Sim(sim) = arguments.command;
-    match sim.run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tell(&error);
-            let settings = error.is::<SettingsError>()
-                || matches!(error.downcast_ref(), Some(StartError::Settings(_)));
-            ExitCode::from(if settings { 2 } else { 1 })
-        }
-    }
+    let done = match arguments.command {
+        Command::Sim(sim) => sim.run(),
+        Command::Aggregate(aggregate) => aggregate.run(),
+        Command::Completions(completions) => completions.run::<Arguments>(),
+    };
+    done.unwrap_or_else(|error| {
+        tell(&error);
+        ExitCode::from(if is_usage(&error) { 2 } else { 1 })
+    })
+}
+
+/// Whether what was asked for is wrong, rather than what became of it.
+fn is_usage(error: &anyhow::Error) -> bool {
+    error.is::<SettingsError>() || matches!(error.downcast_ref(), Some(StartError::Settings(_)))
 }
 
 #[expect(clippy::print_stderr, reason = "the one place where a failure reaches the person")]

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
@@ -74,14 +75,14 @@ pub(crate) struct Sim {
 
 impl Sim {
     /// Explains or serves.
-    pub(crate) fn run(self) -> anyhow::Result<()> {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let model = ModelProfile::built_in(&self.model)
             .context("the list of models in --help is that of the library")?;
         let settings = self.settings();
         if self.explain {
             let mix = LengthMix { input: self.input_tokens, output: self.output_tokens };
             print(&explain(&model, &settings, &mix, self.seed)?);
-            return Ok(());
+            return Ok(ExitCode::SUCCESS);
         }
         raise_open_files();
         let (name, quiet) = (model.name.clone(), self.quiet);
@@ -99,7 +100,7 @@ impl Sim {
         }
         wait_for_signal()?;
         server.stop();
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     }
 
     /// The settings that the flags ask for.

@@ -28,5 +28,5 @@ mod exit;
 mod measure;
 
 pub use exit::{Exit, Failure, explain};
-pub use measure::{BuiltIn, Experiment, main};
+pub use measure::{BuiltIn, Experiment, command, main};
 pub use plimsoll_experiment::Kind;

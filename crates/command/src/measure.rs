@@ -38,7 +38,7 @@ pub struct BuiltIn {
 #[must_use]
 pub fn main(experiment: &Experiment) -> ExitCode {
     let name = experiment.kind.as_str();
-    let command = Cli::command().name(name).bin_name(name).about(experiment.about);
+    let command = command(experiment.kind).about(experiment.about);
     let cli = Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
     tracing_subscriber::fmt()
         .with_env_filter(
@@ -51,6 +51,12 @@ pub fn main(experiment: &Experiment) -> ExitCode {
         Ok(exit) => exit.into(),
         Err(failure) => explain(name, &failure).into(),
     }
+}
+
+/// The command line of the binary that measures experiments of this kind: for completions.
+#[must_use]
+pub fn command(kind: Kind) -> clap::Command {
+    Cli::command().name(kind.as_str()).bin_name(kind.as_str())
 }
 
 /// Plans, runs, reports; says with which code the process ends.

@@ -99,6 +99,10 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 5] =
+        [Self::Saturation, Self::Scaling, Self::Lowload, Self::Scenarios, Self::Compare];
+
     /// The name in files.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

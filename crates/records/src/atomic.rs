@@ -26,6 +26,7 @@ pub(crate) fn write_atomically<T>(
         let _ = std::fs::remove_file(&beside);
     })?;
     if let Some(folder) = path.parent() {
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         // The new name is in the folder's own data; without this it may be lost with the power.
         File::open(folder)
             .and_then(|folder| folder.sync_all())
