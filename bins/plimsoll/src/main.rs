@@ -1,7 +1,7 @@
 //! The toolbox beside the experiments.
 //!
 //! Exit codes: 0 done, 1 the tool failed, 2 wrong usage or settings that contradict each other; a command
-//! that judges a measurement ends as the experiments do.
+//! that judges a measurement or a machine ends as the experiments do.
 
 use std::process::ExitCode;
 
@@ -10,6 +10,7 @@ use plimsoll_sim::{SettingsError, StartError};
 use tracing_subscriber::EnvFilter;
 
 mod aggregate;
+mod check;
 mod completions;
 mod sim;
 
@@ -25,6 +26,8 @@ struct Arguments {
 enum Command {
     /// Serve a simulated model of known capacity as vLLM would, until INT or TERM.
     Sim(sim::Sim),
+    /// Say whether this machine is fit to measure from: timers, clocks, limits, the client's own error.
+    Check(check::Check),
     /// Put the summaries of several runs into one table, as Parquet and CSV.
     Aggregate(aggregate::Aggregate),
     /// Print a shell's completions for this command or an experiment's.
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let done = match arguments.command {
         Command::Sim(sim) => sim.run(),
+        Command::Check(check) => check.run(),
         Command::Aggregate(aggregate) => aggregate.run(),
         Command::Completions(completions) => completions.run::<Arguments>(),
     };

@@ -67,3 +67,20 @@ fn completions_know_the_flags_of_each_program() {
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("scenarios"), "{}", text(&output.stderr));
 }
+
+#[test]
+fn check_measures_this_machine_and_says_how_fit_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = plimsoll(&["check", "--json"], folder.path());
+    // A busy machine is unfit, and that is no fault of the check.
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{}", text(&output.stderr));
+    let checked: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let tests = checked["self_tests"].as_array().unwrap();
+    assert!(tests.len() >= 4, "{checked}");
+    assert!(tests.iter().all(|test| test["requests"].as_u64().unwrap() > 0), "{checked}");
+    let names: Vec<&str> =
+        checked["checks"].as_array().unwrap().iter().filter_map(|c| c["name"].as_str()).collect();
+    for name in ["cores", "time stamps", "timers", "wall clock", "own error, 100 req/s"] {
+        assert!(names.contains(&name), "{names:?}");
+    }
+}

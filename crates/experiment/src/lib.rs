@@ -16,6 +16,8 @@
 //! against the limits of the system before anything is sent; and before the first point and after the
 //! last one it measures the client's own error against the simulator's log.
 //!
+//! [`check_machine`] asks before any of that whether this machine is fit to measure from.
+//!
 //! What this crate refuses to do: start load before the matrix is known to be sound and the server
 //! to be the right one; send a request that leaves no row; print (the bins do).
 //!
@@ -46,6 +48,7 @@
 
 mod adapter;
 mod arrivals;
+mod check;
 mod circumstances;
 mod coordinator;
 mod course;
@@ -72,6 +75,7 @@ mod summary_row;
 mod target;
 mod worker;
 
+pub use check::{Check, Fitness, MachineCheck, check_machine};
 pub use error::RunError;
 pub use interrupt::Interrupt;
 pub use judged::{JudgeFolderError, JudgedFolder, judge_folder};
