@@ -10,6 +10,7 @@ use plimsoll_sim::{SettingsError, StartError};
 use tracing_subscriber::EnvFilter;
 
 mod aggregate;
+mod audit;
 mod check;
 mod completions;
 mod sim;
@@ -28,6 +29,8 @@ enum Command {
     Sim(sim::Sim),
     /// Say whether this machine is fit to measure from: timers, clocks, limits, the client's own error.
     Check(check::Check),
+    /// Judge results folders again, finding by finding, or explain a code of the audit.
+    Audit(audit::Audit),
     /// Put the summaries of several runs into one table, as Parquet and CSV.
     Aggregate(aggregate::Aggregate),
     /// Print a shell's completions for this command or an experiment's.
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Sim(sim) => sim.run(),
         Command::Check(check) => check.run(),
+        Command::Audit(audit) => audit.run(),
         Command::Aggregate(aggregate) => aggregate.run(),
         Command::Completions(completions) => completions.run::<Arguments>(),
     };
@@ -52,7 +56,9 @@ fn main() -> ExitCode {
 
 /// Whether what was asked for is wrong, rather than what became of it.
 fn is_usage(error: &anyhow::Error) -> bool {
-    error.is::<SettingsError>() || matches!(error.downcast_ref(), Some(StartError::Settings(_)))
+    error.is::<SettingsError>()
+        || error.is::<clap::Error>()
+        || matches!(error.downcast_ref(), Some(StartError::Settings(_)))
 }
 
 #[expect(clippy::print_stderr, reason = "the one place where a failure reaches the person")]

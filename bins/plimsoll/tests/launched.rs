@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use plimsoll_analysis::LimitedBy;
 use plimsoll_experiment::{
-    Interrupt, MatrixSource, Plan, RunError, RunOptions, RunResult, Silent, run,
+    Interrupt, MatrixSource, Plan, RunError, RunOptions, RunResult, Silent, judge_folder, run,
 };
 use plimsoll_records::{
     CacheState, FindingCode, PointEnd, ResultsFolder, RunStatus, SettingState, Severity, Tool,
@@ -164,7 +164,11 @@ fn a_flag_that_a_wrapper_drops_is_caught_before_any_load() {
     assert!(result.points.iter().all(|point| point.settings_allowed));
     let marks = result.judgement.findings.iter();
     let marks = marks.filter(|finding| finding.code == FindingCode::SettingNotApplied);
-    assert!(marks.count() >= 1, "and marked: {:?}", result.judgement.findings);
+    let severities: Vec<_> = marks.map(|finding| (finding.severity, finding.was)).collect();
+    assert_eq!(severities, [(Severity::Warning, Some(Severity::Error)); 2], "and marked");
+    let again = judge_folder(&result.folder).unwrap();
+    assert_eq!(again.judgement.verdict, result.judgement.verdict);
+    assert!(again.policy.allows(FindingCode::SettingNotApplied));
 }
 
 #[test]
@@ -257,7 +261,12 @@ fn wrong_keys_are_refused_before_anything_is_started() {
         ("server.ready-limit=\"0s\"", "0s"),
         ("samplers.gpu-period=\"1ms\"", "10ms"),
         ("samplers.metrics-period=\"1h\"", "1m"),
-        ("experiment.allow=[\"no-plateau\"]", "setting-not-applied"),
+        ("experiment.allow=[\"no-plataeu\"]", "did you mean `no-plateau`?"),
+        ("experiment.deny=[\"warning\"]", "did you mean `warnings`?"),
+        (
+            "experiment={ kind = \"saturation\", allow = [\"cold-start\"], deny = [\"cold-start\"] }",
+            "leave one of the two",
+        ),
     ] {
         let mut source = source(&matrix("vllm serve x", ""));
         source.set(set);

@@ -1,8 +1,27 @@
 //! The audit: what speaks against a measurement, one file a code.
 //!
-//! docs/audit.md says for each code what it finds, why it matters, on what evidence and what helps.
-//! Every check is a pure function that returns a finding or nothing; thresholds are constants of
-//! its file.
+//! Every point, every ladder, and what a report shows side by side is held against this list. A finding
+//! has a code, a severity, a sentence with the numbers in it, the numbers by name, and a remedy. `error`
+//! voids the point (it is shown and left out of every result); `warning` qualifies the result; `note` is
+//! worth knowing and says nothing against it. Thresholds are constants at the top of
+//! `crates/analysis/src/audit/<code>.rs`. Those that compare random things allow for chance: on the
+//! 10,000 clean points of the study in [method.md](method.md) no code but `window-short` gave a warning
+//! or an error.
+//!
+//! ### Allowing and denying
+//! As with a compiler's lints, a person may decide otherwise, code by code: `--allow CODE` and
+//! `--deny CODE` of an experiment and of `plimsoll audit`, or `allow` and `deny` in a matrix's
+//! `[experiment]`. A finding that is *allowed* is a note, so it neither qualifies nor voids. Four codes
+//! stay warnings where they would be errors, because without them the result would be filed under what
+//! it is not: `rate-missed`, `concurrency-capped`, `setting-not-applied`, `server-restarted`. A finding
+//! that is *denied* is an error, whatever it was; `--deny warnings` denies every warning that is not
+//! allowed by its code. What the audit itself had said stays in the finding (`was`), and what was allowed
+//! and denied stands in the manifest and beside the verdict of every report. `plimsoll audit RESULTS`
+//! judges a folder again and writes nothing into it; `plimsoll audit --explain CODE` prints a chapter of
+//! this page.
+
+// Every check is a pure function that returns a finding or nothing. The module's documentation of each
+// file is its code's chapter of docs/audit.md, and this one its beginning: .ci/audit-page writes the page.
 
 mod chunked_tokens;
 mod client_busy;
@@ -12,8 +31,10 @@ mod cold_start;
 mod concurrency_capped;
 mod drain_bias;
 mod errors_excluded;
+mod explain;
 mod gpu_shared;
 mod gpu_throttled;
+mod load_limited;
 mod no_plateau;
 mod not_stationary;
 mod output_length;
@@ -22,12 +43,17 @@ mod preempted;
 mod prefix_reuse;
 mod prompt_length;
 mod rate_missed;
+mod same_arrivals;
 mod sampler_gap;
 mod server_restarted;
 mod setting_not_applied;
+mod single_run;
 mod template_doubled;
 mod token_count;
+mod utilisation_flat;
 mod window_short;
+
+pub use explain::explain;
 
 use plimsoll_records::{
     Finding, FindingCode, PointFile, RequestRow, SelfTest, SettingRecord, Severity,
@@ -36,7 +62,7 @@ use plimsoll_records::{
 use crate::latency::ttft;
 use crate::quantile::{median, rank};
 
-use crate::{Group, PointSummary, Window};
+use crate::{Comparison, Group, PointSummary, ScalePoint, Window};
 
 /// What a check may look at.
 struct Evidence<'a> {
@@ -126,7 +152,52 @@ pub fn audit_point(point: &PointFile, rows: &[RequestRow], summary: &PointSummar
 /// What speaks against the ladder of one group as a whole.
 #[must_use]
 pub fn audit_group(group: &Group) -> Vec<Finding> {
-    no_plateau::check(group).into_iter().chain(prefix_reuse::check_group(group)).collect()
+    let checks: [fn(&Group) -> Option<Finding>; 5] = [
+        no_plateau::check,
+        prefix_reuse::check_group,
+        same_arrivals::check_repetitions,
+        same_arrivals::check_loads,
+        utilisation_flat::check,
+    ];
+    checks.iter().filter_map(|check| check(group)).collect()
+}
+
+/// What speaks against holding the groups of a run against each other, as every report does that shows
+/// their capacities side by side: the findings `load-limited` and `single-run`, about no point.
+#[must_use]
+pub fn audit_groups(groups: &[Group]) -> Vec<Finding> {
+    load_limited::check_groups(groups).into_iter().chain(single_run::check_groups(groups)).collect()
+}
+
+/// What speaks against a claim about scaling that rests on these points, each of them measured in
+/// `repetitions` runs: the findings `load-limited` and `single-run`, about no point. Nothing of fewer
+/// than two points, which claim nothing.
+#[must_use]
+pub fn audit_scaling(points: &[ScalePoint], repetitions: usize) -> Vec<Finding> {
+    let limited = load_limited::check_scaling(points);
+    limited.into_iter().chain(single_run::check_scaling(points, repetitions)).collect()
+}
+
+/// What speaks against a claim that rests on this comparison: the findings `load-limited` and
+/// `single-run`, about no point.
+#[must_use]
+pub fn audit_comparison(
+    comparison: &Comparison,
+    baseline: Compared<'_>,
+    candidate: Compared<'_>,
+) -> Vec<Finding> {
+    let limited = load_limited::check_comparison(comparison, baseline, candidate);
+    let single = single_run::check_comparison(comparison, baseline, candidate);
+    limited.into_iter().chain(single).collect()
+}
+
+/// One side of a comparison, for the audit of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Compared<'a> {
+    /// What it is called.
+    pub label: &'a str,
+    /// Whether it was not saturated, so that its figure is its load's and not the server's.
+    pub lower_bound: bool,
 }
 
 /// What the self-tests of a run say against it as a whole: what the client's own error was on that
@@ -139,11 +210,10 @@ pub fn judge_self_tests(tests: &[SelfTest]) -> Vec<Finding> {
 }
 
 /// What a server's settings say before any load is sent to it: the finding `setting-not-applied`, about
-/// no point yet, when it contradicts a declared one. `allowed` is whether the run was told to go on
-/// all the same, which makes it a warning.
+/// no point yet, when it contradicts a declared one.
 #[must_use]
-pub fn judge_settings(settings: &[SettingRecord], allowed: bool) -> Option<Finding> {
-    setting_not_applied::judge(settings, allowed)
+pub fn judge_settings(settings: &[SettingRecord]) -> Option<Finding> {
+    setting_not_applied::judge(settings)
 }
 
 /// The p99 by nearest rank, however few the values are; `None` of nothing.
@@ -166,7 +236,7 @@ fn finding(
         .filter(|(_, number)| number.is_finite())
         .map(|(name, number)| ((*name).to_owned(), *number))
         .collect();
-    Finding { code, severity, point: None, message, numbers, remedy: remedy.to_owned() }
+    Finding { code, severity, was: None, point: None, message, numbers, remedy: remedy.to_owned() }
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
 //! From audited points to the judgement of a run.
 
-use plimsoll_records::{Finding, OfferedLoad, PointFile, RequestRow, Severity};
+use plimsoll_records::{AuditPolicy, Finding, OfferedLoad, PointFile, RequestRow, Severity};
 
 use crate::judgement::verdict;
 use crate::limit::limit;
-use crate::{Group, Judgement, PointSummary, Slo, audit_group, audit_point, saturation, summarise};
+use crate::{
+    Group, Judgement, PointSummary, Slo, audit_group, audit_groups, audit_point, saturation,
+    summarise,
+};
 
 /// A point with what the audit found at it.
 #[derive(Clone, Debug)]
@@ -24,6 +27,13 @@ impl AuditedPoint {
         Self { summary, findings }
     }
 
+    /// The same with its findings as they count under `policy`.
+    #[must_use]
+    pub fn under(mut self, policy: &AuditPolicy) -> Self {
+        self.findings = ruled(self.findings, policy);
+        self
+    }
+
     /// Whether an error of the audit voids it.
     #[must_use]
     pub fn is_void(&self) -> bool {
@@ -40,9 +50,17 @@ impl AuditedPoint {
 /// is to be said of the run comes in by [`Judgement::with_findings`].
 #[must_use]
 pub fn judge(points: Vec<AuditedPoint>) -> Judgement {
+    judge_under(points, &AuditPolicy::default())
+}
+
+/// The same as [`judge()`], where some findings are allowed or denied: those of the points as well as
+/// those about groups. Findings that come in later have to be ruled by who brings them
+/// ([`AuditPolicy::rule`]).
+#[must_use]
+pub fn judge_under(points: Vec<AuditedPoint>, policy: &AuditPolicy) -> Judgement {
     let mut findings = Vec::new();
     let mut groups: Vec<(Vec<PointSummary>, Vec<String>)> = Vec::new();
-    for point in points {
+    for point in points.into_iter().map(|point| point.under(policy)) {
         let is_void = point.is_void();
         findings.extend(point.findings);
         let place = groups
@@ -68,12 +86,18 @@ pub fn judge(points: Vec<AuditedPoint>) -> Judgement {
             Group { factors: points[0].factors.clone(), points, saturation, limit }
         })
         .collect();
-    for group in &groups {
-        findings.extend(audit_group(group));
-    }
+    let together = groups.iter().flat_map(audit_group).chain(audit_groups(&groups));
+    findings.extend(ruled(together, policy));
     let verdict = verdict(&groups, &findings);
     // Sorts them, too: the order of the plan is kept within a severity.
     Judgement { verdict, groups, findings }.with_findings(Vec::new())
+}
+
+/// The findings as they count under `policy`, gravest first.
+fn ruled(findings: impl IntoIterator<Item = Finding>, policy: &AuditPolicy) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = findings.into_iter().map(|it| policy.rule(it)).collect();
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    findings
 }
 
 /// What a point is sorted by: its rate, or its concurrency.
@@ -86,7 +110,7 @@ fn load(point: &PointSummary) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use plimsoll_records::{FindingCode, PointEnd, Verdict};
+    use plimsoll_records::{Denied, FindingCode, PointEnd, Verdict};
 
     use super::*;
     use crate::audit::fixture::{Fixture, MS, delay};
@@ -136,6 +160,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_allowed_no_longer_qualifies_and_what_is_denied_voids() {
+        let mut points = ladder();
+        points[1].point.workers[0].cpu_share = Some(0.95);
+        let judged = |policy: &AuditPolicy| {
+            let of = |it: &Fixture| AuditedPoint::of(&it.point, &it.rows, &Slo::default());
+            judge_under(points.iter().map(of).collect(), policy)
+        };
+        let allow = vec![FindingCode::ClientBusy];
+        let allowed = judged(&AuditPolicy { allow, ..AuditPolicy::default() });
+        assert_eq!(allowed.verdict, Verdict::Valid);
+        let busy = allowed.findings.iter().find(|f| f.code == FindingCode::ClientBusy).unwrap();
+        assert_eq!((busy.severity, busy.was), (Severity::Note, Some(Severity::Warning)));
+        let deny = vec![Denied::Warnings];
+        let denied = judged(&AuditPolicy { deny, ..AuditPolicy::default() });
+        assert_eq!(denied.groups[0].saturation.voided, ["r40"]);
+        // About the ladder as a whole: the run is void.
+        points.truncate(3);
+        let judged = |deny| {
+            let of = |it: &Fixture| AuditedPoint::of(&it.point, &it.rows, &Slo::default());
+            let policy = AuditPolicy { deny, ..AuditPolicy::default() };
+            judge_under(points.iter().map(of).collect(), &policy).verdict
+        };
+        assert_eq!(judged(Vec::new()), Verdict::Qualified);
+        assert_eq!(judged(vec![Denied::Code(FindingCode::NoPlateau)]), Verdict::Invalid);
+    }
+
+    #[test]
     fn an_error_voids_its_point_and_qualifies_what_is_left() {
         let mut points = ladder();
         points[0].rows.iter_mut().for_each(|row| row.sent = None);
@@ -161,6 +212,7 @@ mod tests {
     #[test]
     fn findings_about_the_run_take_their_place_and_part_in_the_verdict() {
         let about_the_run = |severity: Severity| Finding {
+            was: None,
             code: FindingCode::ClientLate,
             severity,
             point: None,

@@ -6,7 +6,7 @@
 //! ([`AuditedPoint::of`] does both); [`judge()`] puts the points of a run together: groups by
 //! factors, each with its [`saturation()`] (plateau, capacity, SLO capacity, knee) and its
 //! [`ServerLimit`] (what limits the server there, and by which evidence), the findings, and the
-//! verdict; [`judge_self_tests`] says what the client's own error adds to that. A summary also has
+//! verdict ([`judge_under`], where some are allowed or denied); [`judge_self_tests`] says what the client's own error adds to that. A summary also has
 //! what the server says of where the time went ([`ServerBreakdown`]) and what its GPUs spent
 //! ([`GpuSummary`]). [`judge_settings`] holds a server's settings against the declared ones before
 //! any load is sent.
@@ -14,7 +14,8 @@
 //! Across points and runs: a [`Search`] says which rate to try next and when the capacity is known;
 //! [`scaling()`] makes speed-up, efficiency and fitted laws of capacities by size; [`compare`] judges two
 //! settings from interleaved repetitions, [`quantile_ratio`] their latencies, [`factorial_effects`]
-//! many of them. No experiment uses these three yet.
+//! many of them. No experiment uses these three yet. [`audit_scaling`] and [`audit_comparison`] say what
+//! speaks against a claim that rests on such a result; [`explain`] has the chapter of a code.
 //!
 //! Units and clocks: stamps are `RunNanos` of the run's one clock, latencies `Duration`, rates per
 //! second, lengths tokens. Every number that was estimated is an [`Estimate`] with its 95 %
@@ -76,7 +77,10 @@ mod tokens;
 mod warm_up;
 mod window;
 
-pub use audit::{audit_group, audit_point, judge_self_tests, judge_settings};
+pub use audit::{
+    Compared, audit_comparison, audit_group, audit_groups, audit_point, audit_scaling, explain,
+    judge_self_tests, judge_settings,
+};
 pub use breakdown::{Ceilings, ServerBreakdown};
 pub use comparison::{
     Better, Comparing, Comparison, ComparisonError, ComparisonVerdict, Contrast, Effect, Factor,
@@ -86,7 +90,7 @@ pub use comparison::{
 pub use definitions::{PeerTool, UnknownTool, VllmRequest, VllmRun};
 pub use estimate::Estimate;
 pub use gpu_summary::{ForeignProcess, GpuSummary};
-pub use judge::{AuditedPoint, judge};
+pub use judge::{AuditedPoint, judge, judge_under};
 pub use judgement::{Group, Judgement, Saturation};
 pub use limit::{LimitedBy, ServerLimit};
 pub use overload::{OverloadDetector, OverloadVerdict, Progress};

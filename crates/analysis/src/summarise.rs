@@ -88,6 +88,7 @@ pub fn summarise(point: &PointFile, rows: &[RequestRow], slo: &Slo) -> PointSumm
         counters: point.server,
         ceilings: Ceilings::of(&point.settings),
         server_start: point.server_start,
+        first_arrivals: first_arrivals(point, rows),
         timeline: timeline::timeline(point, rows, &in_flight),
     }
 }
@@ -101,6 +102,19 @@ fn binned(window: Window, events: impl Iterator<Item = (RunNanos, f64)>) -> [f64
         bins[((at - window.start).as_nanos() * FINE_BINS as u128 / length) as usize] += amount;
     }
     bins
+}
+
+/// Arrivals that are kept of a point: over 500 gaps tell sequences apart beyond doubt.
+const FIRST_ARRIVALS: usize = 512;
+
+/// When the first requests were due, from the point's start on; nothing of what was due before it.
+fn first_arrivals(point: &PointFile, rows: &[RequestRow]) -> Vec<Duration> {
+    let start = point.phases.start_ns;
+    let after = rows.iter().filter(|row| row.intended >= start);
+    let mut offsets: Vec<Duration> = after.map(|row| row.intended - start).collect();
+    offsets.sort_unstable();
+    offsets.truncate(FIRST_ARRIVALS);
+    offsets
 }
 
 /// Requests by what became of them.

@@ -78,6 +78,9 @@ pub struct PointSummary {
     pub ceilings: Ceilings,
     /// Which start of the server it was, and what its prefix cache could hold.
     pub server_start: ServerStart,
+    /// When the first requests of the point were due, warm-up included, from its start on, in order:
+    /// 512 at most, by which one sequence of arrivals is known from another.
+    pub first_arrivals: Vec<Duration>,
     /// The whole point over time, warm-up and drain included.
     pub timeline: Vec<TimelineSample>,
 }

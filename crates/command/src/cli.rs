@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Parser;
 use plimsoll_experiment::{MatrixError, MatrixSource, RunOptions};
-use plimsoll_records::Tool;
+use plimsoll_records::{AuditPolicy, Denied, FindingCode, Tool};
 use plimsoll_report::ReportInput;
 
 use crate::measure::{BuiltIn, Experiment};
@@ -35,10 +35,13 @@ pub(crate) struct Cli {
     /// Overrides a value of the matrix, like `--set load.rates=[5,10]` (repeatable).
     #[arg(long = "set", value_name = "PATH=VALUE")]
     set: Vec<String>,
-    /// Measures though this finding would stop it, and marks the result: `setting-not-applied`
-    /// (repeatable).
+    /// Makes findings of this code notes that neither qualify nor void; `setting-not-applied` does not
+    /// stop a point then, and stays a warning (repeatable).
     #[arg(long, value_name = "CODE")]
-    allow: Vec<String>,
+    allow: Vec<FindingCode>,
+    /// Makes findings of this code errors, or all `warnings` (repeatable).
+    #[arg(long, value_name = "CODE")]
+    deny: Vec<Denied>,
     /// Shows no progress.
     #[arg(long, short)]
     pub(crate) quiet: bool,
@@ -69,12 +72,16 @@ impl Cli {
         if let Some(variable) = &self.api_key_env {
             source.set(format!("server.api-key-env={}", quoted(variable)));
         }
-        if !self.allow.is_empty() {
-            let codes: Vec<String> = self.allow.iter().map(|code| quoted(code)).collect();
-            source.set(format!("experiment.allow=[{}]", codes.join(", ")));
-        }
         for assignment in &self.set {
             source.set(assignment);
+        }
+        // The matrix's own list and the flags': a flag takes back what the matrix says of its code.
+        let flags = AuditPolicy { allow: self.allow.clone(), deny: self.deny.clone() };
+        if !flags.is_empty() {
+            let policy = source.parse()?.experiment.policy().and(&flags);
+            // An array of JSON is one of TOML.
+            source.set(format!("experiment.allow={}", serde_json::json!(policy.allow)));
+            source.set(format!("experiment.deny={}", serde_json::json!(policy.deny)));
         }
         Ok(source)
     }
@@ -109,6 +116,7 @@ impl Cli {
 }
 
 /// Columns to write in: the terminal's own as the shell exports them, else 100.
-fn width() -> usize {
+#[must_use]
+pub fn width() -> usize {
     std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(100)
 }

@@ -27,6 +27,7 @@ mod cli;
 mod exit;
 mod measure;
 
+pub use cli::width;
 pub use exit::{Exit, Failure, explain};
 pub use measure::{BuiltIn, Experiment, command, main};
 pub use plimsoll_experiment::Kind;

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use plimsoll_analysis::{AuditedPoint, Judgement, Slo, judge, judge_self_tests, judge_settings};
+use plimsoll_analysis::{
+    AuditedPoint, Judgement, Slo, judge_self_tests, judge_settings, judge_under,
+};
 use plimsoll_records::{
-    Finding, LeftOut, Manifest, PointFile, RecordsError, ResultsFolder, RunStatus, read_point,
+    AuditPolicy, Finding, LeftOut, Manifest, PointFile, RecordsError, ResultsFolder, RunStatus,
+    read_point,
 };
 use plimsoll_units::Span;
 use serde::Deserialize;
@@ -24,6 +27,8 @@ pub struct JudgedFolder {
     pub points: Vec<PointFile>,
     /// What its points say.
     pub judgement: Judgement,
+    /// Which findings were allowed and denied for it, by its matrix and by who judged it again.
+    pub policy: AuditPolicy,
     /// Points that were begun and have no end on file, because the run ended before them, and why
     /// nothing is said of them.
     pub unfinished: Vec<LeftOut>,
@@ -36,12 +41,12 @@ pub enum JudgeFolderError {
     /// It is no results folder, is of another major format version, or a file of it cannot be read.
     #[error(transparent)]
     Records(#[from] RecordsError),
-    /// The matrix in its manifest has objectives that are none.
+    /// The matrix in its manifest has objectives that are none, or allows or denies what is no code.
     #[error("{}: matrix_resolved: {problem}", path.display())]
-    Objectives {
+    Matrix {
         /// The manifest.
         path: PathBuf,
-        /// Which one, and what is allowed.
+        /// What is wrong, and what is allowed.
         problem: String,
     },
     /// Rows of a point that ended are not all there: the machine lost power, or somebody cut them.
@@ -67,12 +72,24 @@ pub enum JudgeFolderError {
 /// When there is no results folder of this format's major version, a file of it does not hold what
 /// it must, or rows of a point that ended are missing.
 pub fn judge_folder(path: &Path) -> Result<JudgedFolder, JudgeFolderError> {
+    judge_folder_under(path, &AuditPolicy::default())
+}
+
+/// The same as [`judge_folder`], with `more` allowed or denied than the run's own matrix has; where the
+/// two disagree about a code, `more` wins. Nothing is written into the folder.
+///
+/// # Errors
+/// As [`judge_folder`].
+pub fn judge_folder_under(
+    path: &Path,
+    more: &AuditPolicy,
+) -> Result<JudgedFolder, JudgeFolderError> {
     let folder = ResultsFolder::open(path)?;
     let manifest = folder.manifest()?;
-    let slo = slo(&manifest).map_err(|problem| JudgeFolderError::Objectives {
-        path: path.join("manifest.json"),
-        problem,
-    })?;
+    let wrong = |problem| JudgeFolderError::Matrix { path: path.join("manifest.json"), problem };
+    let slo = slo(&manifest).map_err(wrong)?;
+    let own = manifest.policy().map_err(|error| wrong(format!("experiment: {error}")))?;
+    let policy = own.and(more);
     let mut points = Vec::new();
     let mut audited = Vec::new();
     let mut unfinished = Vec::new();
@@ -107,8 +124,8 @@ pub fn judge_folder(path: &Path) -> Result<JudgedFolder, JudgeFolderError> {
         }
         points.push(point);
     }
-    let judgement = judgement(&manifest, &points, audited);
-    Ok(JudgedFolder { manifest, points, judgement, unfinished })
+    let judgement = judgement(&manifest, &points, audited, &policy);
+    Ok(JudgedFolder { manifest, points, judgement, policy, unfinished })
 }
 
 /// The judgement of a run: of its points, in their order, and of what its manifest says of the run as
@@ -117,10 +134,11 @@ pub(crate) fn judgement(
     manifest: &Manifest,
     files: &[PointFile],
     points: Vec<AuditedPoint>,
+    policy: &AuditPolicy,
 ) -> Judgement {
-    judge(points)
-        .with_findings(judge_self_tests(&manifest.self_tests))
-        .with_findings(settings(manifest, files))
+    let of_run =
+        judge_self_tests(&manifest.self_tests).into_iter().chain(settings(manifest, files));
+    judge_under(points, policy).with_findings(of_run.map(|finding| policy.rule(finding)).collect())
 }
 
 /// What is found of servers on which nothing was measured, because they do not run as declared.
@@ -131,9 +149,8 @@ fn settings(manifest: &Manifest, files: &[PointFile]) -> Vec<Finding> {
             continue; // Its points have the finding.
         }
         // Servers that were started for groups that differ in other things have it in common.
-        findings.extend(
-            judge_settings(&target.settings, false).filter(|finding| !findings.contains(finding)),
-        );
+        findings
+            .extend(judge_settings(&target.settings).filter(|finding| !findings.contains(finding)));
     }
     findings
 }

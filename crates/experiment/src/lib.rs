@@ -4,7 +4,7 @@
 //! is what it means, with nothing left to doubt later; [`run()`] carries it out, telling a
 //! [`Progress`] what happens and looking at an [`Interrupt`] whether to stop; the [`RunResult`] has
 //! the folder, its manifest and the judgement. [`judge_folder`] judges a folder again from its files,
-//! and says the same.
+//! and says the same; [`judge_folder_under`] with other findings allowed or denied.
 //!
 //! This is where *when* (`load`), *what* (`workload`) and *how* (`client`) meet, in one adapter: the
 //! driver's target takes an encoded body and gives it to the client. Worker threads share nothing
@@ -78,9 +78,9 @@ mod worker;
 pub use check::{Check, Fitness, MachineCheck, check_machine};
 pub use error::RunError;
 pub use interrupt::Interrupt;
-pub use judged::{JudgeFolderError, JudgedFolder, judge_folder};
+pub use judged::{JudgeFolderError, JudgedFolder, judge_folder, judge_folder_under};
 pub use matrix::{
-    Allowed, ClientTable, Command, ExperimentTable, GpuSampling, Kind, Launch, LoadTable, Matrix,
+    ClientTable, Command, ExperimentTable, GpuSampling, Kind, Launch, LoadTable, Matrix,
     MatrixError, MatrixSource, Prewarm, Rates, SamplersTable, SelfTesting, ServerTable, WarmUp,
     WindowTable,
 };

@@ -10,7 +10,7 @@ mod source;
 use std::collections::BTreeMap;
 
 use plimsoll_load::ArrivalProcess;
-use plimsoll_records::{StampSource, WindowPlan};
+use plimsoll_records::{AuditPolicy, Denied, FindingCode, StampSource, WindowPlan};
 use plimsoll_units::Span;
 use plimsoll_workload::{Api, WorkloadConfig};
 use serde::{Deserialize, Serialize};
@@ -65,21 +65,25 @@ pub struct ExperimentTable {
     /// process, before the first point and after the last. 2 s by default: enough for a mean.
     #[serde(default)]
     pub self_test: SelfTesting,
-    /// What would otherwise stop a point, and here only marks it: `setting-not-applied`.
+    /// Codes of the audit whose findings only mark: `setting-not-applied` then does not stop a point
+    /// either. [`AuditPolicy`] says what becomes of a finding.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub allow: Vec<Allowed>,
+    pub allow: Vec<FindingCode>,
+    /// Codes whose findings are errors, or `warnings` for all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deny: Vec<Denied>,
+}
+
+impl ExperimentTable {
+    /// Which findings are allowed and denied.
+    #[must_use]
+    pub fn policy(&self) -> AuditPolicy {
+        AuditPolicy { allow: self.allow.clone(), deny: self.deny.clone() }
+    }
 }
 
 const fn one() -> u32 {
     1
-}
-
-/// A finding that may be allowed: the point is measured all the same, and marked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Allowed {
-    /// A declared setting is not in effect.
-    SettingNotApplied,
 }
 
 /// The kinds of experiment.

@@ -62,6 +62,12 @@ impl Plan {
             ));
         }
         check_name(&source, &matrix)?;
+        if let Some(code) = matrix.experiment.policy().contradiction() {
+            return Err(source.error_at(
+                "experiment.deny",
+                format!("`{code}` is allowed and denied; leave one of the two"),
+            ));
+        }
         if let SelfTesting::For(span) = matrix.experiment.self_test
             && !(SELF_TEST[0]..=SELF_TEST[1]).contains(&span.get())
         {

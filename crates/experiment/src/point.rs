@@ -10,8 +10,8 @@ use std::time::Duration;
 use plimsoll_client::ClientConfig;
 use plimsoll_load::{ClosedLoop, Driver, OpenLoop, Schedule};
 use plimsoll_records::{
-    OfferedLoad, Phases, PointDir, PointEnd, PointFile, PointWriter, RequestRow, WorkloadRecord,
-    read_point,
+    FindingCode, OfferedLoad, Phases, PointDir, PointEnd, PointFile, PointWriter, RequestRow,
+    WorkloadRecord, read_point,
 };
 use plimsoll_server::LaunchError;
 use plimsoll_units::{Clock as _, Rate, RunClock, RunNanos};
@@ -23,7 +23,7 @@ use crate::crew::{Crew, CrewEnd};
 use crate::error::RunError;
 use crate::interrupt::Interrupt;
 use crate::live::Live;
-use crate::matrix::{Allowed, Matrix};
+use crate::matrix::Matrix;
 use crate::offered::{PointLoad, share};
 use crate::progress::Progress;
 use crate::stamping::stamps_record;
@@ -147,7 +147,7 @@ pub(crate) fn measure(
         server_sampling: seen.server_sampling,
         server_start: seen.server_start,
         settings: seen.settings,
-        settings_allowed: plan.matrix.experiment.allow.contains(&Allowed::SettingNotApplied),
+        settings_allowed: plan.matrix.experiment.policy().allows(FindingCode::SettingNotApplied),
         gpus: seen.gpus,
         gpu_sampling: seen.gpu_sampling,
         imported: None,

@@ -228,7 +228,9 @@ impl Run<'_> {
             failure => failure,
         };
         let rows = self.summary();
-        let judgement = judgement(&self.manifest, &self.files, std::mem::take(&mut self.done));
+        let policy = self.plan.matrix.experiment.policy();
+        let points = std::mem::take(&mut self.done);
+        let judgement = judgement(&self.manifest, &self.files, points, &policy);
         // What was in effect, where a wish is all that was known before.
         let best = self.files.iter().map(|file| file.stamps.source).max();
         self.manifest.stamps = best.unwrap_or(self.manifest.stamps);

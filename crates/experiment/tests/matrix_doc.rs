@@ -28,6 +28,7 @@ repetitions = 2
 seed = 3
 self-test = "1s"
 allow = ["setting-not-applied"]
+deny = ["warnings"]
 [server]
 launch = "attach"
 url = "http://localhost:8000"

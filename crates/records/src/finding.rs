@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 /// One finding of the audit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -12,6 +14,10 @@ pub struct Finding {
     pub code: FindingCode,
     /// What it does to the result.
     pub severity: Severity,
+    /// What it would do by the audit's own rules, where it was allowed or denied; `None` where nobody
+    /// touched it.
+    #[serde(default)]
+    pub was: Option<Severity>,
     /// The point it concerns; `None` for the run as a whole.
     pub point: Option<String>,
     /// One sentence with the numbers in it.
@@ -138,6 +144,49 @@ codes! {
     SamplerGap = "sampler-gap",
     /// The server was another process at the end of the point than at its beginning.
     ServerRestarted = "server-restarted",
+    /// Points share one arrival sequence: their spread is no measure of noise.
+    SameArrivals = "same-arrivals",
+    /// A difference is shown, or claimed, that rests on one repetition.
+    SingleRun = "single-run",
+    /// A comparison or scaling between points that were not saturated.
+    LoadLimited = "load-limited",
+    /// GPU utilisation is as high at a low load as at saturation: it says nothing of head room.
+    UtilisationFlat = "utilisation-flat",
+}
+
+impl FromStr for FindingCode {
+    type Err = UnknownCode;
+
+    fn from_str(text: &str) -> Result<Self, UnknownCode> {
+        let known = Self::ALL.iter().find(|code| code.as_str() == text);
+        known
+            .copied()
+            .ok_or_else(|| UnknownCode::new(text, Self::ALL.iter().map(|code| code.as_str())))
+    }
+}
+
+/// A text that is no code of the audit.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("`{given}` is no code of the audit; {}docs/audit.md lists them", self.advice())]
+pub struct UnknownCode {
+    given: String,
+    nearest: Option<&'static str>,
+}
+
+impl UnknownCode {
+    /// `given`, with the nearest of the words that may stand in its place.
+    pub(crate) fn new(given: &str, known: impl Iterator<Item = &'static str>) -> Self {
+        let distance = |word: &str| strsim::damerau_levenshtein(given, word);
+        let nearest = known.map(|word| (distance(word), word)).min();
+        Self {
+            given: given.to_owned(),
+            nearest: nearest.filter(|(d, _)| *d <= 1 + given.len() / 3).map(|(_, word)| word),
+        }
+    }
+
+    fn advice(&self) -> String {
+        self.nearest.map_or_else(String::new, |word| format!("did you mean `{word}`? "))
+    }
 }
 
 impl fmt::Display for FindingCode {
@@ -155,6 +204,19 @@ mod tests {
         for code in FindingCode::ALL {
             assert_eq!(serde_json::to_string(code).unwrap(), format!("\"{code}\""));
         }
+    }
+
+    #[test]
+    fn codes_are_read_as_they_are_written_and_others_refused_with_the_nearest() {
+        for &code in FindingCode::ALL {
+            assert_eq!(code.as_str().parse(), Ok(code));
+        }
+        let error = |text: &str| text.parse::<FindingCode>().unwrap_err().to_string();
+        assert_eq!(
+            error("drain-biass"),
+            "`drain-biass` is no code of the audit; did you mean `drain-bias`? docs/audit.md lists them"
+        );
+        assert_eq!(error("x"), "`x` is no code of the audit; docs/audit.md lists them");
     }
 
     #[test]

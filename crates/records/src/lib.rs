@@ -74,6 +74,7 @@ mod outcome;
 mod parquet_file;
 mod point;
 mod point_dir;
+mod policy;
 mod reader;
 mod row;
 mod sample_row;
@@ -91,7 +92,7 @@ pub use circumstances::{
 };
 pub use encode::{encode_requests, encode_tokens};
 pub use error::{RecordsError, TableError};
-pub use finding::{Finding, FindingCode, Severity, Verdict};
+pub use finding::{Finding, FindingCode, Severity, UnknownCode, Verdict};
 pub use folder::ResultsFolder;
 pub use imported::{Claim, EngineSample, ImportedRecord, LogRecord, MaxTokens};
 pub use instrument::{
@@ -101,6 +102,7 @@ pub use manifest::{GpuLink, GpuRecord, LeftOut, Machine, Manifest, RunStatus, Ta
 pub use outcome::{Outcome, UnknownOutcome};
 pub use point::{OfferedLoad, Phases, PointEnd, PointFile, WindowPlan, WorkloadRecord};
 pub use point_dir::PointDir;
+pub use policy::{AuditPolicy, Denied};
 pub use reader::{PointRows, read_point};
 pub use row::{ChunkRow, ConnectionUse, RequestRow, StampSource};
 pub use sample_row::{GpuRow, ServerRow};

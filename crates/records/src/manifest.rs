@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use plimsoll_units::RunClock;
 use serde::{Deserialize, Serialize};
 
-use crate::{Claim, FormatVersion, SelfTest, SettingRecord, StampSource};
+use crate::{AuditPolicy, Claim, FormatVersion, SelfTest, SettingRecord, StampSource};
 
 /// The manifest of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,6 +56,17 @@ pub struct Manifest {
     /// What an imported experiment says of its results as a whole.
     #[serde(default)]
     pub claims: Vec<Claim>,
+}
+
+impl Manifest {
+    /// Which findings the matrix allows and denies; nothing where it says nothing of it.
+    ///
+    /// # Errors
+    /// When a word there is no code of the audit.
+    pub fn policy(&self) -> Result<AuditPolicy, serde_json::Error> {
+        let experiment = self.matrix_resolved.get("experiment");
+        experiment.map_or_else(|| Ok(AuditPolicy::default()), AuditPolicy::deserialize)
+    }
 }
 
 /// The tool that wrote a results folder.

@@ -74,7 +74,7 @@ pub enum OfferedLoad {
         /// The coefficient of variation of the process's inter-arrival times; 1 for Poisson, 0 for
         /// constant, `None` where it is not known (a trace, a ramp).
         gap_cv: Option<f64>,
-        /// The seed of the arrival times.
+        /// The seed of the arrival times; 0 where it is not known.
         seed: u64,
         /// The cap on requests in flight, if one was set.
         max_in_flight: Option<u32>,

@@ -58,7 +58,13 @@ pub(crate) fn tally(entries: &[Entry]) -> String {
 fn entry(group: &[&Finding], names: &Names<'_>) -> Entry {
     let mut messages: Vec<(Vec<&str>, String)> = Vec::new();
     for finding in group {
-        let message = clean(&finding.message);
+        let message = match finding.was {
+            None => clean(&finding.message),
+            Some(was) => {
+                let by = if finding.severity < was { "allowed" } else { "denied" };
+                format!("{} ({by}; else it were: {was})", clean(&finding.message))
+            }
+        };
         let point = finding.point.as_deref();
         match messages.iter_mut().find(|(_, other)| *other == message) {
             Some((points, _)) => points.extend(point),
@@ -167,6 +173,7 @@ mod tests {
 
     fn finding(point: Option<&str>, message: &str, remedy: &str) -> Finding {
         Finding {
+            was: None,
             code: FindingCode::WindowShort,
             severity: Severity::Warning,
             point: point.map(str::to_owned),

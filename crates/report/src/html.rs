@@ -124,7 +124,7 @@ pub fn html(input: &ReportInput<'_>) -> Result<String, ReportError> {
         started: clean(&manifest.started),
         verdict: verdict_word(input.judgement.verdict),
         verdict_class: input.judgement.verdict.to_string(),
-        meaning: verdict_meaning(input.judgement, &findings),
+        meaning: verdict_meaning(input, &findings),
         environment: Environment::of(input, &settings).rows,
         groups,
         settings: SettingsPart {

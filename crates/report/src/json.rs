@@ -15,7 +15,7 @@ use crate::settings::Settings;
 
 /// The report as one JSON object.
 ///
-/// Keys: `verdict`; `capacity_per_s` (`value`, `low`, `high`), `lower_bound`, `plateau_per_s`,
+/// Keys: `verdict`; `allowed` and `denied`, the codes of the audit that the matrix has so; `capacity_per_s` (`value`, `low`, `high`), `lower_bound`, `plateau_per_s`,
 /// `slo_capacity_per_s`, `knee_per_s`, `limit` (`by`, `sentence`, `numbers`) of the one group of
 /// points, `null` when there are several; `groups` with the same for each, and its `factors`;
 /// `points`, each with its `id` and the place of its `group`; `findings`; `environment` and
@@ -68,6 +68,9 @@ pub fn json(input: &ReportInput<'_>) -> Value {
         .collect();
     let findings: Vec<_> = input.judgement.findings.iter().map(finding).collect();
     object.insert("verdict".to_owned(), json!(input.judgement.verdict.to_string()));
+    let policy = input.manifest.policy().unwrap_or_default();
+    object.insert("allowed".to_owned(), json!(policy.allow));
+    object.insert("denied".to_owned(), json!(policy.deny));
     object.insert("groups".to_owned(), Value::Array(groups));
     object.insert("points".to_owned(), Value::Array(points));
     object.insert("findings".to_owned(), Value::Array(findings));
@@ -145,12 +148,13 @@ fn point(group: usize, rung: &Rung<'_>, input: &ReportInput<'_>) -> Value {
     })
 }
 
-fn finding(finding: &Finding) -> Value {
+pub(crate) fn finding(finding: &Finding) -> Value {
     let numbers: Map<_, _> =
         finding.numbers.iter().map(|(name, value)| (name.clone(), number(*value))).collect();
     json!({
         "code": finding.code.as_str(),
         "severity": finding.severity.to_string(),
+        "was": finding.was.map(|was| was.to_string()),
         "point": finding.point,
         "message": finding.message,
         "remedy": finding.remedy,

@@ -38,7 +38,7 @@ pub fn markdown(input: &ReportInput<'_>) -> String {
         text,
         "**{}**: {}.\n",
         verdict_word(input.judgement.verdict),
-        verdict_meaning(input.judgement, &entries)
+        verdict_meaning(input, &entries)
     );
     let settings = Settings::of(input, &ladders);
     text.push_str("## Environment\n\n");

@@ -76,7 +76,7 @@ pub fn terminal(input: &ReportInput<'_>, width: usize, colour: bool) -> String {
 
     let word =
         paper.style(verdict_style(input.judgement.verdict), verdict_word(input.judgement.verdict));
-    let meaning = verdict_meaning(input.judgement, &entries);
+    let meaning = verdict_meaning(input, &entries);
     text.push('\n');
     text.push_str(&paper.paragraph("", &format!("{word}: {meaning}.")));
     for ladder in &ladders {
@@ -100,7 +100,7 @@ const RED: &str = "1;31";
 const GREEN: &str = "1;32";
 const YELLOW: &str = "1;33";
 
-const fn verdict_style(verdict: Verdict) -> &'static str {
+pub(crate) const fn verdict_style(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Valid => GREEN,
         Verdict::Qualified => YELLOW,
@@ -108,7 +108,7 @@ const fn verdict_style(verdict: Verdict) -> &'static str {
     }
 }
 
-const fn severity_style(severity: Severity) -> &'static str {
+pub(crate) const fn severity_style(severity: Severity) -> &'static str {
     match severity {
         Severity::Error => RED,
         Severity::Warning => YELLOW,
@@ -117,13 +117,13 @@ const fn severity_style(severity: Severity) -> &'static str {
 }
 
 /// How wide a line may be, and whether it may have colours.
-struct Paper {
-    width: usize,
-    colour: bool,
+pub(crate) struct Paper {
+    pub(crate) width: usize,
+    pub(crate) colour: bool,
 }
 
 impl Paper {
-    fn style(&self, code: &str, text: &str) -> String {
+    pub(crate) fn style(&self, code: &str, text: &str) -> String {
         if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 
@@ -222,7 +222,7 @@ impl Paper {
     }
 
     /// `text` broken between words, its first line after `lead`, the others indented as far.
-    fn paragraph(&self, lead: &str, text: &str) -> String {
+    pub(crate) fn paragraph(&self, lead: &str, text: &str) -> String {
         let indent = columns_of(lead);
         let mut lines = String::from(lead);
         let mut used = indent;

@@ -1,12 +1,13 @@
 //! The sentences that every form of the report shares: verdict, headline and facts of a ladder, and how
 //! to read them.
 
-use plimsoll_analysis::{Judgement, LatencySummary, LimitedBy, PointSummary};
+use plimsoll_analysis::{LatencySummary, LimitedBy, PointSummary};
 use plimsoll_records::{LeftOut, Machine, Manifest, RunStatus, Severity, StampSource, Verdict};
 
 use crate::clean::clean;
 use crate::findings::Entry;
 use crate::gpus;
+use crate::input::ReportInput;
 use crate::ladder::{Axis, Ladder, Rung, State};
 use crate::numbers::{UNKNOWN, count, estimate, latency, plain, three_digits};
 
@@ -38,9 +39,9 @@ pub(crate) const fn verdict_word(verdict: Verdict) -> &'static str {
 }
 
 /// What the verdict means, in plain words, without the full stop.
-pub(crate) fn verdict_meaning(judgement: &Judgement, entries: &[Entry]) -> String {
+pub(crate) fn verdict_meaning(input: &ReportInput<'_>, entries: &[Entry]) -> String {
     let of = |severity| entries.iter().filter(|entry| entry.severity == severity).count();
-    match judgement.verdict {
+    let meaning = match input.judgement.verdict {
         Verdict::Valid => "nothing in the audit speaks against this measurement".to_owned(),
         Verdict::Qualified => match of(Severity::Warning) + of(Severity::Error) {
             0 => "the measurement holds with reservations".to_owned(),
@@ -55,7 +56,10 @@ pub(crate) fn verdict_meaning(judgement: &Judgement, entries: &[Entry]) -> Strin
                 if n == 1 { "s" } else { "" }
             ),
         },
-    }
+    };
+    // A verdict that somebody had a hand in says so wherever it stands.
+    let policy = input.manifest.policy().unwrap_or_default();
+    if policy.is_empty() { meaning } else { format!("{meaning} ({})", policy.in_words()) }
 }
 
 /// What a ladder says of the server in one sentence. An invalid measurement says nothing of it.

@@ -1,5 +1,13 @@
 //! `chunked-tokens`: chunks carry several tokens, so the gap between chunks is not that between
 //! tokens.
+//!
+//! **What.** A chunk carries more than 1.02 tokens on average, so the chunk gap is not the gap between
+//! tokens. **Note** where the server counts its chunks' tokens, for ITL then divides each gap by them;
+//! **warning** where each chunk had to be taken for one token, and ITL is not known.
+//! **Why.** Speculative decoding, stream intervals or a busy machine join tokens; the gap between chunks
+//! then depends on how, not on speed.
+//! **Evidence.** Output tokens / chunks of the requests that ended well.
+//! **Remedy.** Compare by TPOT, which counts tokens by usage.
 
 use plimsoll_records::{Finding, FindingCode, Severity};
 

@@ -1,4 +1,13 @@
 //! `client-busy`: a worker thread of the client had little CPU time to spare, or did not get it.
+//!
+//! **What.** A worker thread used over 80 % of a CPU during the window, or stood ready for over 10 % of it
+//! while others had its core. **Warning**, for each.
+//! **Why.** A busy thread sends late and reads late, and one that waits for its core does so however idle
+//! it is: the latter means that something else runs where the client should, often the server. Kernel
+//! stamps keep latencies true for a while; the schedule has no such help.
+//! **Evidence.** CPU time, and time in the run queue, of each worker thread over the window / its length;
+//! with the latter the p99 of its wake-ups.
+//! **Remedy.** More worker threads, or another machine for the client; cores that nothing else uses.
 
 use plimsoll_records::{Finding, FindingCode, Severity, WorkerRecord};
 

@@ -1,8 +1,25 @@
 //! `clock-step`: the system's clocks were set, or steered hard, while the point ran.
 //!
-//! Durations are differences on a monotonic clock, so no step is in them where the client stamps
-//! with that clock. The kernel stamps with the wall clock, and what it stamped between a step and
-//! the moment that it was noticed is off by the step.
+//! **What.** The system's wall clock was set while the point ran, or the clocks were steered hard. Steps:
+//! **note** when they are small (a mean size of at most max(1 ms, 1 % of the median TTFT)) or the stamps
+//! are not the kernel's; else **warning**, and **error** when stamps were wrong for over 1 % of the point's
+//! time. Slew: **note** beyond 200 parts per million, **warning** beyond 500.
+//! **Why.** The run's clock is monotonic, so a step is in no duration between two readings of it. But the
+//! kernel stamps what it receives with the wall clock, and what it stamped between a step and the next time
+//! that the two clocks were compared (0.1 s at most) is off by the step. One step of half a second spoils a
+//! tenth of a second: some latencies, no percentile. Only where steps come so often that a hundredth of the
+//! time is spoiled can p99 be made of them, and the point is void. Steering moves both clocks alike and
+//! bends every duration and every rate by its share: 500 parts per million are 0.05 %, which no result here
+//! resolves; but that is all that the kernel's own steering does, so more of it means that somebody catches
+//! up with something. Crystals are off by up to about 100 parts per million by themselves.
+//! **Evidence.** The number and the sizes of the steps, the share of the time in which stamps were wrong;
+//! the rate of the monotonic clock against the raw one.
+//! **Remedy.** Let the time daemon steer, not set, the clock while measuring, and wait until it has caught
+//! up.
+
+// Durations are differences on a monotonic clock, so no step is in them where the client stamps
+// with that clock. The kernel stamps with the wall clock, and what it stamped between a step and
+// the moment that it was noticed is off by the step.
 
 use plimsoll_records::{Finding, FindingCode, Severity, StampSource};
 

@@ -1,4 +1,12 @@
 //! `cold-start`: the first requests of the window were slower than the rest.
+//!
+//! **What.** The first tenth of the window's requests was slower than all the rest. **Warning**, stable
+//! points only.
+//! **Why.** Compilation, first connections and cold caches are inside the window instead of before it.
+//! **Evidence.** Median TTFT of the first tenth: over 1.2 times that of the slowest other tenth, 6 standard
+//! deviations of the nine others above them (in logarithms), Mann-Whitney z above 4, no burst of arrivals
+//! at the window's start, and the warm-up as slow.
+//! **Remedy.** Lengthen the warm-up.
 
 use plimsoll_records::{Finding, FindingCode, Severity};
 

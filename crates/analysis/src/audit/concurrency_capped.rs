@@ -1,4 +1,10 @@
 //! `concurrency-capped`: a cap on requests in flight turned the open loop into a closed one.
+//!
+//! **What.** Requests were due and never sent, because the cap on requests in flight was reached.
+//! **Error.**
+//! **Why.** The open loop became a closed one: the server was spared the very load that the point claims.
+//! **Evidence.** Requests due in the window with outcome `shed`.
+//! **Remedy.** Raise the cap, or offer less.
 
 use plimsoll_records::{Finding, FindingCode, Outcome, Severity};
 

@@ -1,4 +1,11 @@
 //! `drain-bias`: N / makespan, as other tools count, is off the steady throughput.
+//!
+//! **What.** N / makespan, as other tools count, is off the steady throughput by more than 5 %. **Note.**
+//! **Why.** Filling and draining are inside the makespan: at short runs it understates a server that keeps
+//! up by half.
+//! **Evidence.** `makespan_throughput_per_s` against `throughput_per_s` of stable points, and outside its
+//! interval.
+//! **Remedy.** Compare with other tools by the makespan column, with the capacity by the steady one.
 
 use plimsoll_records::{Finding, FindingCode, Severity};
 

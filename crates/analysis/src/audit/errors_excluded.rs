@@ -1,4 +1,10 @@
 //! `errors-excluded`: requests failed, and latency is that of the survivors.
+//!
+//! **What.** Over 0.1 % of the requests failed (**warning**), over 5 % (**error**).
+//! **Why.** Latency is that of the survivors, and a server that refuses half of its requests keeps up with
+//! any load.
+//! **Evidence.** Requests due in the window by outcome; aborted and shed ones do not count here.
+//! **Remedy.** Read the errors in `requests.parquet` and the server's log.
 
 use plimsoll_records::{Finding, FindingCode, Outcome, Severity};
 

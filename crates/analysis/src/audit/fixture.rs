@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution, Exp};
 
-use crate::{Slo, audit_point, summarise};
+use crate::{Estimate, Group, Saturation, Slo, audit_point, summarise};
 
 /// Nanoseconds of a millisecond.
 pub(crate) const MS: u64 = 1_000_000;
@@ -197,5 +197,21 @@ pub(crate) fn fail(row: &mut RequestRow, outcome: Outcome) {
         row.sent = None;
         row.connected = None;
         row.done = row.intended;
+    }
+}
+
+/// A group `n=VALUE` of one clean point in as many repetitions beyond the first as `more`, of which
+/// nothing but its capacity is looked at.
+pub(crate) fn group(value: &str, more: u32, capacity: Estimate) -> Group {
+    let fixture = Fixture::clean();
+    let points = (0..=more).map(|repetition| {
+        let point = PointFile { repetition, ..fixture.point.clone() };
+        summarise(&point, &[], &Slo::default())
+    });
+    Group {
+        factors: BTreeMap::from([("n".to_owned(), value.to_owned())]),
+        points: points.collect(),
+        saturation: Saturation { capacity_per_s: Some(capacity), ..Saturation::default() },
+        limit: None,
     }
 }

@@ -1,4 +1,15 @@
 //! `gpu-shared`: processes that are not the server's were on its GPUs.
+//!
+//! **What.** Processes that are not the server's were on its GPUs. **Warning**; a **note** where they hold at
+//! most 64 MiB, as displays and monitors do, or where it is not known whose the processes are and several of
+//! them are on one GPU, or more than one GPU counts as the server's.
+//! **Why.** They take compute, memory and power; throughput is too low, energy too high, and the next run
+//! finds other neighbours.
+//! **Evidence.** The processes that the driver lists on each used GPU, against the process tree of the server.
+//! GPUs on which the server has no process do not count. A server that was not started here cannot be told
+//! from others, nor one whose processes a container hides: then every GPU with a process counts, or, where none
+//! is listed, every GPU ([used GPU](definitions.md#used-gpu)). One such GPU with one process passes.
+//! **Remedy.** End the others, or give the server GPUs of its own.
 
 use plimsoll_records::{Finding, FindingCode, GpuWindow, Severity};
 

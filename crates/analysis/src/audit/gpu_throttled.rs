@@ -1,4 +1,14 @@
 //! `gpu-throttled`: heat or power held a GPU's clocks down during the window.
+//!
+//! **What.** Heat or power held the clocks of a used GPU down. **Note** from 1 % of its samples, **warning**
+//! from 5 %.
+//! **Why.** The figure is then that of this card in this rack on this day: a cooler card of the same kind, or
+//! one with a higher power limit, gives another. A card at its power limit is limited as truly as a hot one,
+//! and the limit belongs beside the result.
+//! **Evidence.** The driver's reasons for slower clocks in each sample: heat, power limit, power brake and
+//! hardware slowdown count; an idle card and clocks that someone set do not. Of the used GPUs the worst
+//! decides. Temperature, power and SM clock stand beside it where the card offers them.
+//! **Remedy.** Cool the card or raise its limit; else state clocks and limit with the figure.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,10 @@
 //! `no-plateau`: the ladder ended before saturation, or hardly beyond it.
+//!
+//! **What.** The ladder ended before saturation, so the capacity is a lower bound; or its highest unstable
+//! rate is within 5 % of the plateau. **Warning**, about the ladder as a whole.
+//! **Why.** Without overload the highest rate offered is mistaken for the server's limit.
+//! **Evidence.** The stable and unstable rates of the ladder.
+//! **Remedy.** The finding names the rates to add.
 
 use plimsoll_records::{Finding, FindingCode, OfferedLoad, Severity};
 

@@ -1,4 +1,11 @@
 //! `not-stationary`: a point taken as stable still drifts inside its window.
+//!
+//! **What.** A point taken as stable still drifts inside its window. **Warning.**
+//! **Why.** The backlog of the point before, a server that still warms up, or a slow overload: its
+//! latencies are those of a transition.
+//! **Evidence.** The line through the number in flight rises or falls by more than 2.5 times the arrivals'
+//! noise, with a Newey-West t above 6.
+//! **Remedy.** Lengthen warm-up and window; wait between points until the server is idle.
 
 use plimsoll_records::{Finding, FindingCode, Severity};
 

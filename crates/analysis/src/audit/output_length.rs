@@ -1,4 +1,13 @@
 //! `output-length`: answers are not as long as was asked.
+//!
+//! **What.** Over 1 % of the answers have another length than was asked for. **Warning**, where exact
+//! lengths were asked for.
+//! **Why.** A lost `max_tokens`, an early end of sequence or a cut context changes the work, and with it
+//! every rate.
+//! **Evidence.** Output tokens by usage (or by the server's own chunk counts) against the plan, request by
+//! request.
+//! **Remedy.** See that `max_tokens` and `ignore_eos` reach the server, and that prompt and answer fit its
+//! context.
 
 use plimsoll_records::{Finding, FindingCode, Severity};
 

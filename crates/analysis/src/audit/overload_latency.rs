@@ -1,4 +1,10 @@
 //! `overload-latency`: latency of an unstable point grows with the run's length.
+//!
+//! **What.** The point is unstable: its latency grows with the run's length. **Note.**
+//! **Why.** The mean TTFT of an overloaded server is a property of how long one looked.
+//! **Evidence.** The drift, and the number in flight at both ends of the window.
+//! **Remedy.** Read latency below the capacity. The figures are shown for what they are and summarised
+//! nowhere.
 
 use plimsoll_records::{Finding, FindingCode, Severity};
 

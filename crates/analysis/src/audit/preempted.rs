@@ -1,4 +1,12 @@
 //! `preempted`: the server preempted requests during the window.
+//!
+//! **What.** The server preempted requests during the window. **Note**; **warning** when there were more than
+//! 1 % of the requests due and the point is stable.
+//! **Why.** A preempted request loses what it had computed and computes it again: the KV cache admits more
+//! than it holds. Past saturation that is what overload looks like on a server that is short of memory; below
+//! it, latencies have stalls that no user of a better configured server would see.
+//! **Evidence.** The server's counter of preemptions over the window / requests due in it.
+//! **Remedy.** More memory for the KV cache, or a lower `max-num-seqs`.
 
 use plimsoll_records::{Finding, FindingCode, Severity};
 

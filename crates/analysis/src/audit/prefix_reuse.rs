@@ -1,5 +1,21 @@
 //! `prefix-reuse`: prompts came out of the prefix cache more than the workload intends, or points
 //! with a cold and with a warm cache stand side by side.
+//!
+//! **What.** Prompt tokens came from the prefix cache beyond the intended share. **Warning.** Where the
+//! intention is not known (prompts from a file): over 10 % a **note**, over 50 % a **warning**. About a group:
+//! the share rises from point to point of one start of the server, or points with a cold cache (a fresh
+//! server, or one that was told to forget) stand beside points with a warm one whose share is higher: a
+//! **note** from 5 % of the prompt tokens, a **warning** from 20 %.
+//! **Why.** Prefill that the cache spares is not measured: repeated prompts have made servers look twice as
+//! fast. A cache that each point leaves warmer for the next makes the later points of a ladder look better
+//! than the first, and the ladder is then no comparison of loads.
+//! **Evidence.** The server's counters over the window, and the rows' `cached_tokens`; the larger counts.
+//! 32 tokens a prompt are allowed for the head of the chat template, and 2 % on top. About a group: the
+//! server's counters alone, its points in the order in which they were measured, with what was done about
+//! the cache before each (`server_start`). A share that falls under load is a cache that is too small, and
+//! one that goes up and down is chance.
+//! **Remedy.** Prompts that differ from their first token on, fresh at every point; or declare
+//! `shared-prefix`. A new start or a reset before every point.
 
 use plimsoll_records::{CacheState, Finding, FindingCode, PointEnd, Severity};
 

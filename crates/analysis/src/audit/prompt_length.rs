@@ -1,4 +1,10 @@
 //! `prompt-length`: prompts are not as long as was planned.
+//!
+//! **What.** Over 1 % of the prompts have another length than was planned. **Warning**, where the plan was
+//! exact.
+//! **Why.** A chat template (applied once or twice) or another tokenizer changes the prefill.
+//! **Evidence.** `usage.prompt_tokens` against the plan, request by request.
+//! **Remedy.** Calibrate against this server; a constant excess is the template.
 
 use plimsoll_records::{Finding, FindingCode, Severity};
 

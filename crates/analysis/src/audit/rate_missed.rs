@@ -1,4 +1,15 @@
 //! `rate-missed`: the arrivals were not those that the point claims to have offered.
+//!
+//! **What.** The arrivals were not those that the point claims to have offered. **Error.**
+//! **Why.** A client that sleeps after each send, stalls, or shares one random seed among its workers
+//! offers another load than it prints; every figure is then filed under the wrong rate.
+//! **Evidence.** Requests sent inside the window against the schedule's (over 1 % and over 3 requests off);
+//! against the offered rate (over 1 %, and beyond 6 standard deviations of a random count); counts in equal
+//! parts of the window by chi-square on their index of dispersion; gaps by Kolmogorov-Smirnov against their
+//! own distribution; beside them the p99 of the worst worker thread's wake-ups. The two tests fire at a
+//! level of 1 in 10^9 and only when the departure is material (dispersion off by a factor of 1.3, distance
+//! above 0.05).
+//! **Remedy.** Give the client more cores or workers, or offer less.
 
 use plimsoll_records::{Finding, FindingCode, OfferedLoad, Severity};
 use plimsoll_units::RunNanos;

@@ -1,4 +1,17 @@
 //! `sampler-gap`: a sampler missed more of the window than its period.
+//!
+//! **What.** The sampler of the server's metrics, or of the GPUs, saw nothing for longer than 3 periods (and
+//! 250 ms): **note**. For over a fifth of the window, or over a fifth of its attempts failed: **warning**, for
+//! each. GPUs that were all lost before the window, with the reason: **note**. GPUs that the run could not begin
+//! to sample, for want of a library or a driver, are no finding of a point: the report says why none was
+//! sampled.
+//! **Why.** Means and largest values hold only what was seen, a limit may have been reached unseen, and
+//! interpolated energy is a guess. Latencies and rates come from the requests and do not depend on it.
+//! **Evidence.** The longest time without a sample inside the window, its ends included; samples and failures
+//! in number; the reason where one is known. Of GPUs those of the worst that the server uses; what became of
+//! the others is told and accuses nobody.
+//! **Remedy.** A core for the samplers, or a longer period; a metrics page that does not answer under load is
+//! a property of the server.
 
 use plimsoll_records::{Finding, FindingCode, SamplingRecord, Severity};
 

@@ -1,4 +1,10 @@
 //! `server-restarted`: the server was another process at the end of the window than at its start.
+//!
+//! **What.** The server was another process at the end of the window than at its start. **Error.**
+//! **Why.** Half of the point was measured on a server that died and half on a cold one, and differences of
+//! counters that began again are nothing.
+//! **Evidence.** A counter that fell, or another start time on the metrics page.
+//! **Remedy.** Read the server's log for why it died; measure again.
 
 use plimsoll_records::{Finding, FindingCode, Severity};
 

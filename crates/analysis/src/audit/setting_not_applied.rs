@@ -1,4 +1,14 @@
 //! `setting-not-applied`: a declared setting is not the one that the server reports.
+//!
+//! **What.** A declared setting is not the one that the server reports. **Error**; **warning** where the run
+//! was told to go on all the same.
+//! **Why.** A flag that is misspelt, dropped by a wrapper or unknown to this version changes nothing, and the
+//! result is filed under a setting that was never measured. A published study compared batch sizes of 16 and
+//! 32 for two days; neither had reached the server, and both runs were the same run.
+//! **Evidence.** What the server says of itself (log, `/server_info`, `/metrics`, `/v1/models`) against the
+//! matrix, setting by setting, with the source of each. Settings of which the server says nothing are counted
+//! (`unknown_settings`) and accuse nobody.
+//! **Remedy.** Pass the setting under the name that the server knows, or declare what is in effect.
 
 use plimsoll_records::{Finding, FindingCode, SettingRecord, SettingState, Severity};
 
@@ -6,12 +16,12 @@ use super::{Evidence, finding};
 
 /// Looks at the settings that the point was measured with.
 pub(super) fn check(evidence: &Evidence<'_>) -> Option<Finding> {
-    judge(&evidence.point.settings, evidence.point.settings_allowed)
+    judge(&evidence.point.settings)
 }
 
 /// Names every declared setting that the server contradicts. Those of which it says nothing are
 /// counted and accuse nobody.
-pub(super) fn judge(settings: &[SettingRecord], allowed: bool) -> Option<Finding> {
+pub(super) fn judge(settings: &[SettingRecord]) -> Option<Finding> {
     let declared: Vec<&SettingRecord> =
         settings.iter().filter(|setting| setting.declared.is_some()).collect();
     let of = |state: SettingState| declared.iter().filter(move |setting| setting.state == state);
@@ -19,10 +29,9 @@ pub(super) fn judge(settings: &[SettingRecord], allowed: bool) -> Option<Finding
     if different.is_empty() {
         return None;
     }
-    let severity = if allowed { Severity::Warning } else { Severity::Error };
     Some(finding(
         FindingCode::SettingNotApplied,
-        severity,
+        Severity::Error,
         format!("the server does not run as declared: {}", different.join("; ")),
         &[
             ("declared_settings", declared.len() as f64),
@@ -48,8 +57,11 @@ fn in_words(setting: &SettingRecord) -> String {
 
 #[cfg(test)]
 mod tests {
+    use plimsoll_records::AuditPolicy;
+
     use super::super::fixture::{Fixture, setting};
     use super::*;
+    use crate::{AuditedPoint, Slo};
 
     /// The study's own case: 16 and 512 declared, neither passed on.
     fn not_passed_on() -> Fixture {
@@ -83,19 +95,22 @@ mod tests {
     #[test]
     fn what_is_said_before_the_load_is_what_is_said_of_the_point() {
         let fixture = not_passed_on();
-        let before = crate::judge_settings(&fixture.point.settings, false).unwrap();
+        let before = crate::judge_settings(&fixture.point.settings).unwrap();
         assert_eq!(before.point, None);
         let after = fixture.find(FindingCode::SettingNotApplied).unwrap();
         assert_eq!((before.message, before.severity), (after.message, after.severity));
-        assert_eq!(crate::judge_settings(&[], false), None);
+        assert_eq!(crate::judge_settings(&[]), None);
     }
 
     #[test]
     fn a_run_that_was_told_to_go_on_is_qualified() {
-        let mut fixture = not_passed_on();
-        fixture.point.settings_allowed = true;
-        let found = fixture.find(FindingCode::SettingNotApplied).unwrap();
-        assert_eq!(found.severity, Severity::Warning);
+        let fixture = not_passed_on();
+        let allow = vec![FindingCode::SettingNotApplied];
+        let policy = AuditPolicy { allow, ..AuditPolicy::default() };
+        let point = AuditedPoint::of(&fixture.point, &fixture.rows, &Slo::default());
+        assert!(point.is_void() && !point.under(&policy).is_void());
+        let found = policy.rule(fixture.find(FindingCode::SettingNotApplied).unwrap());
+        assert_eq!((found.severity, found.was), (Severity::Warning, Some(Severity::Error)));
     }
 
     #[test]

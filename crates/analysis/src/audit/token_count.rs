@@ -1,4 +1,10 @@
 //! `token-count`: the usage's token count and the chunks' disagree.
+//!
+//! **What.** Output tokens by usage and by the chunks' counts differ by more than 1 %. **Warning.**
+//! **Why.** One of the two is wrong, and token throughput inside a window needs both: usage for the count,
+//! chunks for the time.
+//! **Evidence.** Both sums over the requests that have both, and how many had uncounted chunks.
+//! **Remedy.** Ask for `continuous_usage_stats`; else read TPOT, which counts by usage.
 
 use plimsoll_records::{Finding, FindingCode, Severity};
 

@@ -1,4 +1,11 @@
 //! `window-short`: the window is short against the requests, or holds few of them.
+//!
+//! **What.** The window is shorter than 5 times the p99 of E2E, or fewer than 36 requests ended well
+//! (**warning**); fewer than 368 ended well, so the p99 is shown as not known (**note**). Stable points
+//! only.
+//! **Why.** Requests that straddle the window's ends dominate; quantiles of few samples are noise.
+//! **Evidence.** Window, p99 of E2E, number of requests.
+//! **Remedy.** The length that the window needs is in the finding.
 
 use plimsoll_records::{Finding, FindingCode, Severity};
 

@@ -53,6 +53,7 @@ fn point(rate: f64, through: f64, half: f64, stable: bool) -> PointSummary {
         counters: plimsoll_records::ServerCounters::default(),
         ceilings: crate::Ceilings::default(),
         server_start: plimsoll_records::ServerStart::default(),
+        first_arrivals: Vec::new(),
         timeline: Vec::new(),
     }
 }

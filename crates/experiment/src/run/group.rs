@@ -128,7 +128,8 @@ impl Run<'_> {
         circumstances.begin(&dir, &self.runtime)?;
         let MeasuredPoint { file, rows, remarks, lost, gpu_lost } =
             point::measure(&plan, &dir, &mut circumstances, self.interrupt, self.progress)?;
-        let audited = AuditedPoint::of(&file, &rows, &group.slo);
+        let audited =
+            AuditedPoint::of(&file, &rows, &group.slo).under(&self.plan.matrix.experiment.policy());
         self.progress.event(Event::PointEnded { id: id.to_owned(), line: line(&audited.summary) });
         let over =
             lost.is_some() || matches!(file.ended, PointEnd::Interrupted | PointEnd::TargetLost);

@@ -1,12 +1,12 @@
 //! Which server a group is measured on: the one before, or another; and the end of each.
 
 use plimsoll_analysis::judge_settings;
-use plimsoll_records::LeftOut;
+use plimsoll_records::{FindingCode, LeftOut};
 
 use super::Run;
 use super::words::point_id;
 use crate::error::RunError;
-use crate::matrix::{Allowed, Launch};
+use crate::matrix::Launch;
 use crate::pilot::pilot_id;
 use crate::plan::{GroupPlan, derive_seed, factor_text};
 use crate::target::{Opening, Target};
@@ -49,8 +49,8 @@ impl Run<'_> {
             self.folder.write_manifest(&self.manifest)?;
         }
         let Some(target) = current else { return Ok(None) };
-        let allowed = group.matrix.experiment.allow.contains(&Allowed::SettingNotApplied);
-        match judge_settings(&target.settings, allowed) {
+        let allowed = self.plan.matrix.experiment.policy().allows(FindingCode::SettingNotApplied);
+        match judge_settings(&target.settings) {
             Some(finding) if !allowed => {
                 self.remark(format!("{}: nothing is measured on this server", finding.message));
                 self.manifest.left_out.push(LeftOut {

@@ -268,6 +268,7 @@ pub(crate) fn point_file() -> PointFile {
 
 pub(crate) fn findings() -> Vec<Finding> {
     vec![Finding {
+        was: None,
         code: FindingCode::WindowShort,
         severity: Severity::Warning,
         point: Some("rate-10".to_owned()),

@@ -237,6 +237,7 @@ pub(crate) fn point(rate: f64, capacity: f64) -> PointSummary {
         counters: ServerCounters::default(),
         ceilings: Ceilings::default(),
         server_start: ServerStart::default(),
+        first_arrivals: Vec::new(),
         timeline,
     }
 }
@@ -248,6 +249,7 @@ pub(crate) fn finding(
     message: &str,
 ) -> Finding {
     Finding {
+        was: None,
         code,
         severity,
         point: point.map(str::to_owned),

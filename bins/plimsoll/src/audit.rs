@@ -1,0 +1,85 @@
+//! `plimsoll audit`: a results folder's findings, or what a code means.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Args, Command};
+use plimsoll_command::Exit;
+use plimsoll_experiment::judge_folder_under;
+use plimsoll_records::{AuditPolicy, Denied, FindingCode, Verdict};
+use plimsoll_report::{Audited, lints, lints_json};
+
+/// Flags of `plimsoll audit`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 every folder is valid or qualified, 1 one could not be judged, 2 usage, 3 one is \
+                  invalid."
+)]
+pub(crate) struct Audit {
+    /// The results folders.
+    #[arg(required_unless_present = "explain", value_name = "RESULTS")]
+    folders: Vec<PathBuf>,
+    /// Makes findings of this code notes that neither qualify nor void; a warning stays where the point
+    /// is not what it is filed under (repeatable).
+    #[arg(long, value_name = "CODE")]
+    allow: Vec<FindingCode>,
+    /// Makes findings of this code errors, or all `warnings` (repeatable).
+    #[arg(long, value_name = "CODE")]
+    deny: Vec<Denied>,
+    /// Prints one JSON object a folder, each on a line of its own.
+    #[arg(long)]
+    json: bool,
+    /// Prints what a code finds, why that matters, on what evidence, and what helps.
+    #[arg(long, value_name = "CODE", conflicts_with_all = ["folders", "allow", "deny", "json"])]
+    explain: Option<FindingCode>,
+}
+
+impl Audit {
+    /// Judges each folder; one that cannot be judged does not keep the others from it.
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let mut out = std::io::stdout().lock();
+        if let Some(code) = self.explain {
+            out.write_all(plimsoll_analysis::explain(code).as_bytes())?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let policy = AuditPolicy { allow: self.allow, deny: self.deny };
+        if let Some(code) = policy.contradiction() {
+            let message = format!("`{code}` is allowed and denied; leave one of the two\n");
+            return Err(Command::new("plimsoll")
+                .error(ErrorKind::ArgumentConflict, message)
+                .into());
+        }
+        let colour = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let (mut failed, mut invalid) = (false, false);
+        for folder in &self.folders {
+            let judged = match judge_folder_under(folder, &policy) {
+                Ok(judged) => judged,
+                Err(error) => {
+                    crate::tell(&error.into());
+                    failed = true;
+                    continue;
+                }
+            };
+            invalid |= judged.judgement.verdict == Verdict::Invalid;
+            let audited = Audited {
+                results: folder,
+                judgement: &judged.judgement,
+                policy: &judged.policy,
+                unfinished: &judged.unfinished,
+            };
+            if self.json {
+                writeln!(out, "{}", lints_json(&audited))?;
+            } else {
+                out.write_all(lints(&audited, plimsoll_command::width(), colour).as_bytes())?;
+            }
+        }
+        Ok(match (failed, invalid) {
+            (true, _) => Exit::Failed,
+            (false, true) => Exit::Invalid,
+            (false, false) => Exit::Measured,
+        }
+        .into())
+    }
+}
