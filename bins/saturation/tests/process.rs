@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use plimsoll_records::{ResultsFolder, RunStatus, read_point};
+use plimsoll_records::{OfferedLoad, ResultsFolder, RunStatus, read_point};
 use serde_json::Value;
 
 /// A quick experiment on the simulator's small model: two points of a second and a half, and no
@@ -458,4 +458,61 @@ fn lengths_from_a_real_trace_reach_the_server() {
     }
     let lengths: std::collections::BTreeSet<_> = ok.iter().map(|row| row.prompt_tokens).collect();
     assert!(lengths.len() > 5, "the trace's lengths vary");
+}
+
+#[test]
+fn a_trace_is_replayed_at_its_instants_and_its_blocks_reach_the_cache() {
+    let trace = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../crates/workload/tests/fixtures/mooncake.jsonl")
+        .canonicalize()
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    // Twelve requests in 15 s, ten times faster, again and again.
+    let text = QUICK
+        .replace(
+            "input-tokens = 64\noutput-tokens = 32",
+            &format!(
+                "trace = {{ path = {:?}, format = \"mooncake\", length = \"15s\", speed = 10 }}",
+                trace.to_str().unwrap()
+            ),
+        )
+        .replace("rates = [20, 200]", "arrivals = \"trace\"")
+        .replace(
+            "warm-up = \"300ms\", measure = \"1200ms\"",
+            "warm-up = \"750ms\", measure = \"3s\"",
+        );
+    let file = matrix(folder.path(), &text);
+    let output = saturation(folder.path()).arg(&file).args(["--json", "-q"]).output().unwrap();
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{}", stderr(&output));
+    let run = ResultsFolder::open(&results(folder.path())).unwrap();
+    let point = run.point("rate-8").unwrap().read_point_file().unwrap();
+    let rows = read_point(&run.point("rate-8").unwrap()).unwrap().rows;
+    let stamps_ms = [0, 0, 0, 3000, 3000, 6001, 6001, 6001, 8998, 8998, 12000, 12000];
+    for row in &rows {
+        let (pass, place) = (row.id / 12, (row.id % 12) as usize);
+        let offset = (row.intended - point.phases.start_ns).as_nanos() as u64;
+        let expected = pass * 1_500_000_000 + stamps_ms[place] * 100_000;
+        assert!(offset.abs_diff(expected) <= 1, "request {}: {offset} {expected}", row.id);
+    }
+    let OfferedLoad::Open { rate_per_s, gap_cv, arrivals, .. } = &point.load else {
+        panic!("a replay is an open loop")
+    };
+    assert_eq!((*rate_per_s, *gap_cv), (8.0, None));
+    assert_eq!(arrivals, "trace(mooncake.jsonl, mooncake, length=15s, at-end=loop, speed=10)");
+    // What the cache finds of each prompt is never more than its blocks imply, nor is it much less
+    // where the request that brought them had ended before.
+    let ok: Vec<_> = rows.iter().filter(|row| row.outcome.is_ok()).collect();
+    assert!(ok.len() > 20, "{}", ok.len());
+    let (mut found, mut prompts) = (0, 0);
+    for row in &ok {
+        assert_eq!(row.prompt_tokens, row.prompt_tokens_planned, "request {}", row.id);
+        found += row.cached_tokens.unwrap();
+        prompts += row.prompt_tokens.unwrap();
+    }
+    let implied = point.workload.shared_prefix.unwrap();
+    let share = f64::from(found) / f64::from(prompts);
+    assert!(implied > 0.5 && share > 0.3 && share < implied + 0.02, "{share} of {implied}");
+    let findings = std::fs::read_to_string(run.path().join("findings.json")).unwrap();
+    assert!(!findings.contains("prefix-reuse"), "{findings}");
+    assert!(!findings.contains("rate-missed"), "{findings}");
 }

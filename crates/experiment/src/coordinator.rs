@@ -12,6 +12,7 @@ use plimsoll_units::{Clock as _, RunNanos, Wall};
 use crate::arrivals::Arrivals;
 use crate::circumstances::Circumstances;
 use crate::course::{Course, Phase, Sight};
+use crate::error::RunError;
 use crate::interrupt::Interrupt;
 use crate::live::Live;
 use crate::offered::PointLoad;
@@ -47,19 +48,19 @@ impl<'a> Coordinator<'a> {
         live: &'a Live,
         meters: Vec<Meter>,
         origin: RunNanos,
-    ) -> Self {
+    ) -> Result<Self, RunError> {
         let overload = matches!(plan.load, PointLoad::Open(_))
             .then(|| OverloadDetector::new(plan.matrix.load.arrivals.gap_cv()));
-        Self {
+        Ok(Self {
             plan,
             live,
             cpu: vec![[None; 2]; meters.len()],
             meters,
             course: Course::new(plan.matrix.load.window.plan(), origin, overload),
-            arrivals: Arrivals::new(plan.schedule(), origin),
+            arrivals: Arrivals::new(plan.schedule()?, origin),
             wall: Wall::new(plan.clock),
             looks: 0,
-        }
+        })
     }
 
     /// Looks until the point is over, and says why it is.

@@ -80,9 +80,9 @@ pub use error::RunError;
 pub use interrupt::Interrupt;
 pub use judged::{JudgeFolderError, JudgedFolder, judge_folder, judge_folder_under};
 pub use matrix::{
-    ClientTable, Command, ExperimentTable, GpuSampling, Kind, Launch, LoadTable, Matrix,
-    MatrixError, MatrixSource, Prewarm, Rates, SamplersTable, SelfTesting, ServerTable, WarmUp,
-    WindowTable,
+    ClientTable, Command, ExperimentTable, GpuSampling, Kind, Launch, LoadArrivals, LoadTable,
+    Matrix, MatrixError, MatrixSource, Prewarm, Rates, SamplersTable, SelfTesting, ServerTable,
+    WarmUp, WindowTable,
 };
 pub use plan::Plan;
 pub use plimsoll_gpu::GpuError;

@@ -3,6 +3,7 @@
 //! These types hold what a person wrote and nothing else; `plan` turns them into points. The
 //! defaults are decided here, in one place each, with their reason.
 
+mod arrivals;
 mod auto;
 mod server;
 mod source;
@@ -15,6 +16,7 @@ use plimsoll_units::Span;
 use plimsoll_workload::{Api, WorkloadConfig};
 use serde::{Deserialize, Serialize};
 
+pub use arrivals::LoadArrivals;
 pub use auto::{Prewarm, Rates, SelfTesting, WarmUp};
 pub use server::{Command, GpuSampling, Launch, SamplersTable, ServerTable};
 pub use source::{MatrixError, MatrixSource};
@@ -124,11 +126,11 @@ impl Kind {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LoadTable {
-    /// The arrival process of the open loop. Poisson by default: independent users.
+    /// The arrivals of the open loop. Poisson by default: independent users.
     #[serde(default = "poisson")]
-    pub arrivals: ArrivalProcess,
+    pub arrivals: LoadArrivals,
     /// The ladder of offered rates, or `"auto"`: a short pilot finds the server's throughput, and
-    /// the ladder is laid around it.
+    /// the ladder is laid around it. A trace has a rate of its own when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rates: Option<Rates>,
     /// Requests in flight of a closed loop, instead of rates.
@@ -143,8 +145,8 @@ pub struct LoadTable {
     pub max_in_flight: Option<u32>,
 }
 
-fn poisson() -> ArrivalProcess {
-    ArrivalProcess::Poisson
+const fn poisson() -> LoadArrivals {
+    LoadArrivals::Process(ArrivalProcess::Poisson)
 }
 
 /// `load.window`

@@ -6,6 +6,7 @@
 mod factors;
 mod server;
 mod slo;
+mod trace;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -159,9 +160,13 @@ fn group(
     server::check(source, &matrix)?;
     check_window(source, &matrix)?;
     check_client(source, &matrix)?;
-    let loads = loads(source, &matrix, &factors, left_out)?;
     let workload = Workload::new(&matrix.workload, source.folder(), derive_seed(seed, 0))
         .map_err(|error| source.error_at("workload", error))?;
+    let loads = match trace::own_rate(source, &matrix, &workload)? {
+        Some(rate) => Some(vec![PointLoad::Open(rate)]),
+        None => loads(source, &matrix, &factors, left_out)?,
+    };
+    trace::check_length(source, &matrix, &workload, loads.as_deref().unwrap_or_default())?;
     let slo = slo(source, &matrix)?;
     Ok(GroupPlan { factors, matrix, workload, slo, loads })
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use plimsoll_analysis::Window;
 use plimsoll_client::ClientConfig;
 use plimsoll_load::{ClosedLoop, Driver, OpenLoop, Schedule};
 use plimsoll_records::{
@@ -15,7 +16,7 @@ use plimsoll_records::{
 };
 use plimsoll_server::LaunchError;
 use plimsoll_units::{Clock as _, Rate, RunClock, RunNanos};
-use plimsoll_workload::{Encoder, Feeder};
+use plimsoll_workload::{AtEnd, Encoder, Feeder, Replay};
 
 use crate::circumstances::Circumstances;
 use crate::coordinator::Coordinator;
@@ -23,7 +24,7 @@ use crate::crew::{Crew, CrewEnd};
 use crate::error::RunError;
 use crate::interrupt::Interrupt;
 use crate::live::Live;
-use crate::matrix::Matrix;
+use crate::matrix::{LoadArrivals, Matrix};
 use crate::offered::{PointLoad, share};
 use crate::progress::Progress;
 use crate::stamping::stamps_record;
@@ -49,6 +50,8 @@ pub(crate) struct PointPlan<'a> {
     pub(crate) client: &'a ClientConfig,
     pub(crate) encoder: &'a Encoder,
     pub(crate) workload: WorkloadRecord,
+    /// The trace that the requests come from, if they do.
+    pub(crate) replay: Option<&'a Replay>,
     pub(crate) workers: u32,
     /// Time that the points after this one will take.
     pub(crate) after: Duration,
@@ -74,22 +77,33 @@ impl PointPlan<'_> {
     }
 
     /// The arrivals of an open loop.
-    pub(crate) fn schedule(&self) -> Option<Schedule> {
+    pub(crate) fn schedule(&self) -> Result<Option<Schedule>, RunError> {
         match self.load {
-            PointLoad::Open(rate) => Some(self.schedule_at(rate)),
-            PointLoad::Closed(_) => None,
+            PointLoad::Open(rate) => self.schedule_at(rate).map(Some),
+            PointLoad::Closed(_) => Ok(None),
         }
     }
 
-    fn schedule_at(&self, rate: Rate) -> Schedule {
-        Schedule::new(self.matrix.load.arrivals, rate, self.seed)
+    fn schedule_at(&self, rate: Rate) -> Result<Schedule, RunError> {
+        match (self.matrix.load.arrivals, self.replay) {
+            (LoadArrivals::Process(process), _) => Ok(Schedule::new(process, rate, self.seed)),
+            // Without a trace there is nothing to replay, which the plan refuses.
+            (LoadArrivals::Trace, None) => Ok(Schedule::replay([])?),
+            (LoadArrivals::Trace, Some(replay)) => {
+                let schedule = Schedule::replay(replay.instants(rate, self.seed))?;
+                Ok(match replay.at_end() {
+                    AtEnd::Loop => schedule.again_after(replay.period(rate))?,
+                    AtEnd::End => schedule,
+                })
+            }
+        }
     }
 
     /// The driver of one worker, whose instants count from `origin`.
     pub(crate) fn driver(&self, worker: u32, origin: RunNanos) -> Result<Driver, RunError> {
         Ok(match self.load {
             PointLoad::Open(rate) => {
-                let shard = self.schedule_at(rate).shard(worker, self.workers)?;
+                let shard = self.schedule_at(rate)?.shard(worker, self.workers)?;
                 let cap = self.matrix.load.max_in_flight;
                 let cap = cap.map(|cap| share(cap, worker, self.workers));
                 Driver::open(OpenLoop::new(shard).max_in_flight(cap), self.clock, origin)
@@ -115,7 +129,7 @@ pub(crate) fn measure(
     let writer = PointWriter::create(dir, move |row| observer.end(row))?;
     let crew = Crew::start(plan, feeders(plan)?, &writer, &live, interrupt)?;
     let origin = crew.origin();
-    let mut coordinator = Coordinator::new(plan, &live, crew.meters().to_vec(), origin);
+    let mut coordinator = Coordinator::new(plan, &live, crew.meters().to_vec(), origin)?;
     let ended = coordinator.watch(crew.workers(), &writer, circumstances, interrupt, progress);
     let arrivals_end = plan.clock.now();
     // What is overdue by now is still started, if only to be aborted: every arrival has its row.
@@ -151,7 +165,10 @@ pub(crate) fn measure(
         gpus: seen.gpus,
         gpu_sampling: seen.gpu_sampling,
         imported: None,
-        workload: plan.workload.clone(),
+        workload: WorkloadRecord {
+            shared_prefix: repeated_share(plan, &rows, window).or(plan.workload.shared_prefix),
+            ..plan.workload.clone()
+        },
     };
     dir.write_point_file(&file)?;
     Ok(MeasuredPoint { file, rows, remarks, lost: seen.lost, gpu_lost: seen.gpu_lost })
@@ -178,10 +195,19 @@ fn feeders(plan: &PointPlan<'_>) -> Result<Vec<Feeder>, RunError> {
     Ok(feeders)
 }
 
+/// The share of the prompt tokens due in `window` that the trace's blocks say were there before.
+fn repeated_share(plan: &PointPlan<'_>, rows: &[RequestRow], window: Window) -> Option<f64> {
+    let due = rows.iter().filter(|row| window.contains(row.intended));
+    plan.replay?.implied_hits(due.map(|row| row.id)).map(|hits| hits.share())
+}
+
 fn offered(plan: &PointPlan<'_>) -> OfferedLoad {
     match plan.load {
         PointLoad::Open(rate) => OfferedLoad::Open {
-            arrivals: plan.matrix.load.arrivals.to_string(),
+            arrivals: match (plan.matrix.load.arrivals, plan.replay) {
+                (LoadArrivals::Trace, Some(replay)) => replay.describe(rate),
+                (arrivals, _) => arrivals.to_string(),
+            },
             rate_per_s: rate.per_second(),
             gap_cv: plan.matrix.load.arrivals.gap_cv(),
             seed: plan.seed,

@@ -24,7 +24,7 @@ use plimsoll_workload::{
 use crate::circumstances::Circumstances;
 use crate::error::RunError;
 use crate::interrupt::Interrupt;
-use crate::matrix::{Matrix, WarmUp};
+use crate::matrix::{LoadArrivals, Matrix, WarmUp};
 use crate::point::{self, PointPlan};
 use crate::progress::Silent;
 use compare::compare;
@@ -81,7 +81,7 @@ fn test(
     matrix.load.window.warm_up = WarmUp::Fixed(Span::new(length / 4));
     matrix.load.window.measure = Span::new(length - length / 4);
     matrix.load.window.drain_limit = Span::new(DRAIN);
-    matrix.load.arrivals = plimsoll_load::ArrivalProcess::Poisson;
+    matrix.load.arrivals = LoadArrivals::Process(plimsoll_load::ArrivalProcess::Poisson);
     matrix.load.max_in_flight = None;
     let endpoint = sim.url().parse().map_err(|_| {
         RunError::Probe(format!("the simulator of the self-test has no usable URL: {}", sim.url()))
@@ -106,6 +106,7 @@ fn test(
             exact_input: true,
             mean_output_tokens: None,
         },
+        replay: None,
         workers: plan.workers,
         after: Duration::ZERO,
     };

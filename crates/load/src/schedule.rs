@@ -33,7 +33,8 @@ pub struct Arrival {
 /// Offsets are right to a nanosecond for ten million arrivals and more; an arrival further away
 /// than `u64::MAX` nanoseconds stays there, which means never.
 ///
-/// The sequence ends only when it is a replay of given instants.
+/// The sequence ends only when it is a replay of given instants, and one that is not told to begin
+/// [again](Self::again_after).
 #[derive(Clone, Debug)]
 pub struct Schedule {
     gaps: Gaps,
@@ -57,7 +58,11 @@ enum Gaps {
         unit: Gamma<f64>,
     },
     Ramp(Ramp),
-    Replay(Arc<[Duration]>),
+    Replay {
+        offsets: Arc<[Duration]>,
+        /// How long one pass takes, if another follows it.
+        period: Option<Duration>,
+    },
 }
 
 /// A rate that goes in a straight line from `from` to `to` in `over_s` seconds, and stays there.
@@ -96,6 +101,17 @@ pub enum ScheduleError {
         /// The offset before it.
         before: Duration,
     },
+    /// A pass of a replay that is over before its last instant.
+    #[error(
+        "a replay cannot begin again after {period:?}: its last instant is at {last:?}, and a pass takes \
+         time; give it a longer period"
+    )]
+    Period {
+        /// The period asked for.
+        period: Duration,
+        /// The last of the instants.
+        last: Duration,
+    },
 }
 
 impl Schedule {
@@ -133,7 +149,23 @@ impl Schedule {
                 before: offsets[place],
             });
         }
-        Ok(Self::over(Gaps::Replay(offsets), 0))
+        Ok(Self::over(Gaps::Replay { offsets, period: None }, 0))
+    }
+
+    /// A replay that begins again `period` after its beginning, and so on without end. Other schedules
+    /// have no end, and stay as they are.
+    ///
+    /// # Errors
+    /// When the period is zero, or ends before the last of the instants.
+    pub fn again_after(mut self, period: Duration) -> Result<Self, ScheduleError> {
+        if let Gaps::Replay { offsets, period: again } = &mut self.gaps {
+            let last = offsets.last().copied().unwrap_or_default();
+            if period.is_zero() || period < last {
+                return Err(ScheduleError::Period { period, last });
+            }
+            *again = Some(period);
+        }
+        Ok(self)
     }
 
     /// The arrivals whose index leaves `shard` when divided by `shards`, stepped out of this one
@@ -166,8 +198,14 @@ impl Schedule {
                 let nanos = (index + 1) as f64 * 1e9 / rate.per_second();
                 return Some(Duration::from_nanos(nanos.round() as u64));
             }
-            Gaps::Replay(offsets) => {
-                return usize::try_from(index).ok().and_then(|at| offsets.get(at)).copied();
+            Gaps::Replay { offsets, period } => {
+                let len = (offsets.len() as u64).max(1);
+                let offset = *offsets.get((index % len) as usize)?;
+                let pass = u32::try_from(index / len).unwrap_or(u32::MAX);
+                return match period {
+                    Some(period) => Some(period.saturating_mul(pass).saturating_add(offset)),
+                    None => (pass == 0).then_some(offset),
+                };
             }
             Gaps::Poisson { mean_ns } => draw(&Exp1, &mut self.rng) * mean_ns,
             Gaps::Gamma { mean_ns, unit } => draw(unit, &mut self.rng) * mean_ns,

@@ -60,6 +60,22 @@ fn the_first_arrivals_of_a_seed_can_be_read() {
 }
 
 #[test]
+fn a_replay_begins_again_when_it_is_told_to() {
+    let millis = Duration::from_millis;
+    let replay = Schedule::replay([millis(0), millis(5)]).unwrap();
+    let again = replay.clone().again_after(millis(20)).unwrap();
+    let offsets: Vec<Duration> = again.clone().take(5).map(|arrival| arrival.offset).collect();
+    assert_eq!(offsets, [0, 5, 20, 25, 40].map(millis));
+    let odd: Vec<u64> = again.shard(1, 2).unwrap().take(3).map(|arrival| arrival.index).collect();
+    assert_eq!(odd, [1, 3, 5]);
+    for period in [0, 4] {
+        let error = replay.clone().again_after(millis(period)).unwrap_err().to_string();
+        assert!(error.contains("its last instant is at 5ms"), "{error}");
+    }
+    assert_eq!(Schedule::replay([]).unwrap().again_after(millis(1)).unwrap().next(), None);
+}
+
+#[test]
 fn a_replay_gives_the_instants_and_ends() {
     let offsets = [0, 5, 5, 17].map(Duration::from_millis);
     let replay = Schedule::replay(offsets).unwrap();

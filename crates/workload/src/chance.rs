@@ -31,6 +31,10 @@ pub(crate) enum Source {
     Prefix = 9,
     /// Which requests start with the shared prefix.
     Sharing = 10,
+    /// The words of a block of a prompt's prefix.
+    Blocks = 11,
+    /// Where in the time of a rounded stamp a request comes.
+    Spread = 12,
 }
 
 /// The streams of one source: one per index.

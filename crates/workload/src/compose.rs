@@ -9,11 +9,16 @@
 //! luck, and a prefix cache finds nothing. The words after the head are drawn from the index's own
 //! stream.
 //!
+//! A prompt of a trace with blocks is made of those instead: the words of a block are drawn from a
+//! stream of its id, so equal ids give equal words, and what the server's template takes is taken off
+//! the first block, so that blocks end at multiples of their size in the server's own count.
+//!
 //! A prompt that carries the shared prefix starts with that, then its head (seven words from the
 //! pool), then the rest.
 
 use crate::calibrate::Vocabulary;
 use crate::chance::{Permutation, Source, Streams, below, unit};
+use crate::trace::BLOCK_TOKENS;
 
 /// Words of the head that come from the pool; with the first word they are eight.
 const HEAD_POOL_WORDS: u32 = 7;
@@ -37,6 +42,7 @@ pub(crate) struct Composer {
     /// The same behind a shared prefix, where the first word is none of the head's.
     inner_heads: Vec<Permutation>,
     words: Streams,
+    seed: u64,
     prefix: Option<Prefix>,
 }
 
@@ -95,6 +101,7 @@ impl Composer {
             heads,
             inner_heads,
             words: Streams::new(seed, Source::Words),
+            seed,
             prefix: None,
         };
         composer.prefix = prefix
@@ -135,6 +142,35 @@ impl Composer {
             out.extend_from_slice(word.text.as_bytes());
         });
         target - left
+    }
+
+    /// Appends the prompt of the blocks `ids` to `out`, as the inside of a JSON string, and returns
+    /// what it costs: `tokens`, or the nearest cost that the words allow. Ids mean something else in
+    /// every `pass`.
+    pub(crate) fn write_blocks(
+        &self,
+        out: &mut Vec<u8>,
+        pass: u64,
+        ids: &[u64],
+        tokens: u32,
+    ) -> u32 {
+        let target = tokens.max(self.base);
+        let blocks = Streams::new(self.seed.wrapping_add(pass), Source::Blocks);
+        let mut cost = 0;
+        for (place, &id) in (0_u32..).zip(ids) {
+            let end = (place + 1).saturating_mul(BLOCK_TOKENS).min(target);
+            let mut rng = blocks.at(id);
+            if cost == 0 {
+                let first = &self.firsts[below(&mut rng, self.firsts.len())];
+                out.extend_from_slice(first.as_bytes());
+                cost = self.base;
+            }
+            // A template longer than a block leaves the first ones without words.
+            cost += self.fill(end.saturating_sub(cost), &mut rng, |word| {
+                out.extend_from_slice(word.text.as_bytes());
+            });
+        }
+        cost
     }
 
     /// How many words of the head surely fit into `tokens`.

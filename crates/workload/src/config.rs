@@ -4,6 +4,8 @@
 //! can name the line. [`Workload::new`](crate::Workload::new) checks again, because a program may
 //! build these types by hand, and then opens the files.
 
+mod replay;
+
 use std::fmt;
 use std::path::PathBuf;
 
@@ -13,13 +15,16 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::LengthProblem;
 
+pub use self::replay::{AtEnd, ReplayConfig, ReplayFormat, TimeUnit};
+
 /// The largest length that may be asked for, in tokens. It is far beyond any model's context and
 /// keeps a slip of the finger from filling the memory.
 pub const MAX_LENGTH_TOKENS: u32 = 10_000_000;
 
 /// The `[workload]` table as written.
 ///
-/// Either `input-tokens` (synthetic prompts) or `prompts` (a file) says what the requests carry.
+/// Either `input-tokens` (synthetic prompts), `prompts` (a file) or `trace` (lengths and instants as
+/// recorded) says what the requests carry.
 /// Relative paths are meant from the folder of the matrix file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -44,6 +49,9 @@ pub struct WorkloadConfig {
     /// `messages` or `turns`, and perhaps `max_tokens` or `output_tokens`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompts: Option<PathBuf>,
+    /// A recorded trace, instead of `input-tokens` and `output-tokens`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<ReplayConfig>,
 }
 
 impl WorkloadConfig {

@@ -110,7 +110,13 @@ impl Encoder {
     pub fn encode(&self, index: u64) -> EncodedRequest {
         let Inner { plan, frame, composer } = &*self.inner;
         let place = self.first.wrapping_add(index);
-        let (drawn, output_tokens) = plan.lengths(place);
+        // The requests of a trace come in its order from the first of every point on.
+        let row = if plan.replay.is_some() { index } else { place };
+        let (drawn, output_tokens) = plan.lengths(row);
+        let blocks = plan.replay.as_ref().and_then(|replay| {
+            let pass = place.wrapping_sub(replay.row(index) as u64);
+            replay.blocks(index).map(|ids| (pass, ids))
+        });
         let mut planned = None;
         let mut body;
         match &plan.prompts {
@@ -119,7 +125,10 @@ impl Encoder {
                 // Six letters and a space a token at most.
                 body = frame.begin(tokens as usize * 7);
                 if let Some(composer) = composer {
-                    planned = Some(frame.text(&mut body, |out| composer.write(out, place, tokens)));
+                    planned = Some(frame.text(&mut body, |out| match blocks {
+                        Some((pass, ids)) => composer.write_blocks(out, pass, ids, tokens),
+                        None => composer.write(out, place, tokens),
+                    }));
                 }
             }
             Prompts::File { prompts, cycle, .. } => match &prompts[cycle.position(place)].content {

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use plimsoll_units::Span;
 use thiserror::Error;
 
 use crate::config::MAX_LENGTH_TOKENS;
@@ -45,13 +46,90 @@ pub enum LengthProblem {
     },
 }
 
+/// What is wrong with what was written about a whole trace.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum ReplayProblem {
+    /// A plain CSV file with a column that nobody named.
+    #[error(
+        "`{key}` is missing; format \"csv\" needs `time`, `time-unit`, `input` and `output`, like time \
+         = \"t_ms\", time-unit = \"ms\", input = \"prompt_tokens\", output = \"answer_tokens\""
+    )]
+    ColumnMissing {
+        /// The key.
+        key: &'static str,
+    },
+    /// A column named where the format knows it.
+    #[error(
+        "`{key}` is for format \"csv\" alone; format \"{format}\" has columns of its own: remove it"
+    )]
+    ColumnKnown {
+        /// The key.
+        key: &'static str,
+        /// The format.
+        format: &'static str,
+    },
+    /// A span of no length.
+    #[error("`{key}` is 0s; give it a length, or remove it")]
+    Zero {
+        /// The key.
+        key: &'static str,
+    },
+    /// A speed that is none.
+    #[error("`speed` is {speed}, allowed are finite numbers above 0; 2 plays it twice as fast")]
+    Speed {
+        /// The speed as given.
+        speed: f64,
+    },
+    /// A bound that is no length.
+    #[error(transparent)]
+    Length(LengthProblem),
+}
+
+/// What is wrong with a line of a trace of JSON objects.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ReplayLineProblem {
+    /// No JSON object.
+    #[error(
+        "this is no JSON object: {0}; allowed is one a line, like {{\"timestamp\": 27482, \
+         \"input_length\": 600, \"output_length\": 50, \"hash_ids\": [0, 1]}}"
+    )]
+    Json(#[source] serde_json::Error),
+    /// A value that is not what its key holds, or missing.
+    #[error("`{key}` is {value}, which is no {what}; allowed are {allowed}")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// What stands there, shortened.
+        value: String,
+        /// What should stand there.
+        what: &'static str,
+        /// What is allowed.
+        allowed: &'static str,
+    },
+    /// Blocks that do not make up the prompt.
+    #[error(
+        "`hash_ids` has {found} blocks, but a prompt of {input} tokens has {needed} of 512 tokens (the \
+         last may be shorter)"
+    )]
+    Blocks {
+        /// How many there are.
+        found: usize,
+        /// How many there must be.
+        needed: u32,
+        /// Tokens of the prompt.
+        input: u32,
+    },
+}
+
 /// Why a workload could not be built.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum WorkloadError {
     /// Nothing says what the requests carry.
     #[error(
-        "the workload gives neither `input-tokens` nor `prompts`; give one of them, \
+        "the workload gives none of `input-tokens`, `prompts` and `trace`; give one of them, \
          like `input-tokens = 512`"
     )]
     NoPrompts,
@@ -134,10 +212,9 @@ pub enum WorkloadError {
         /// The columns there are.
         found: Vec<String>,
     },
-    /// A cell that is no length.
+    /// A cell that is not what its column holds.
     #[error(
-        "{}, line {line}, column `{column}`: {value} is no length, allowed are whole numbers \
-         from 0 to {MAX_LENGTH_TOKENS}",
+        "{}, line {line}, column `{column}`: {value} is no {what}, allowed are {allowed}",
         path.display()
     )]
     TraceCell {
@@ -149,6 +226,56 @@ pub enum WorkloadError {
         column: String,
         /// What stands there, shortened.
         value: String,
+        /// What should stand there.
+        what: &'static str,
+        /// What is allowed.
+        allowed: &'static str,
+    },
+    /// A whole trace whose keys contradict each other.
+    #[error("`trace`: {0}")]
+    Replay(#[source] ReplayProblem),
+    /// A line of a trace that is no request.
+    #[error("{}, line {line}: {problem}", path.display())]
+    ReplayLine {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong.
+        #[source]
+        problem: ReplayLineProblem,
+    },
+    /// A part of a trace in which nothing happens.
+    #[error(
+        "{} has no request in the part from {from} on{}; its last one comes at {last}: choose another \
+         `from` or `length`",
+        path.display(),
+        length.map(|length| format!(" that is {length} long")).unwrap_or_default()
+    )]
+    ReplayEmpty {
+        /// The file.
+        path: PathBuf,
+        /// Where the part begins.
+        from: Span,
+        /// How long it is, where that was written.
+        length: Option<Span>,
+        /// When the last request of the trace comes.
+        last: Span,
+    },
+    /// A part of a trace that takes no time.
+    #[error(
+        "all requests of {} come at once, so they have no rate; say how long that takes by `length`",
+        path.display()
+    )]
+    ReplayInstant {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A key that says what the trace says already.
+    #[error("`{key}` and `trace` exclude each other: the trace brings its own; remove one of them")]
+    ReplayAnd {
+        /// The key in the `[workload]` table.
+        key: &'static str,
     },
     /// A trace with a header and no rows, or a prompt file without prompts.
     #[error("{} holds no {what}", path.display())]
@@ -334,4 +461,13 @@ pub enum CalibrationError {
     /// The end was asked for before it was reached.
     #[error("the calibration still has probes to ask; answer them until `next_probe` gives none")]
     Unfinished,
+}
+
+/// At most 60 characters of `text`: an error message is no place for a whole prompt.
+pub(crate) fn shorten(text: &str) -> String {
+    let mut short: String = text.chars().take(60).collect();
+    if short.len() < text.len() {
+        short.push_str("...");
+    }
+    short
 }

@@ -10,7 +10,9 @@
 //! Prompts are synthetic, or lines of a JSONL file. Synthetic ones have the length asked for by the
 //! server's own `usage.prompt_tokens`, chat template included, and no two begin alike, so that a
 //! prefix cache finds nothing unless `shared-prefix` gives it something. Lengths are constant,
-//! uniform, lognormal or a trace's columns; input and output from one trace stay together.
+//! uniform, lognormal or a trace's columns; input and output from one trace stay together. A whole
+//! trace ([`ReplayConfig`]) brings lengths, instants ([`Replay`]) and, where it knows them, the blocks
+//! that its prompts share.
 //!
 //! Units: lengths are tokens, as the server counts them. Nothing here reads a clock.
 //!
@@ -58,6 +60,7 @@ mod feeder;
 mod length;
 mod prompts;
 mod remark;
+mod replay;
 mod trace;
 mod words;
 mod workload;
@@ -67,11 +70,15 @@ pub use calibrate::{
     Calibration, CalibrationReport, Calibrator, CalibratorOptions, Probe, Verified,
 };
 pub use config::{
-    LengthConfig, LognormalConfig, MAX_LENGTH_TOKENS, TraceConfig, TraceOrder, UniformConfig,
-    WorkloadConfig,
+    AtEnd, LengthConfig, LognormalConfig, MAX_LENGTH_TOKENS, ReplayConfig, ReplayFormat, TimeUnit,
+    TraceConfig, TraceOrder, UniformConfig, WorkloadConfig,
 };
 pub use encode::{EncodedRequest, Encoder};
-pub use error::{CalibrationError, EncodeError, LengthProblem, PromptProblem, WorkloadError};
+pub use error::{
+    CalibrationError, EncodeError, LengthProblem, PromptProblem, ReplayLineProblem, ReplayProblem,
+    WorkloadError,
+};
 pub use feeder::Feeder;
 pub use remark::Remark;
+pub use replay::{ImpliedHits, Replay};
 pub use workload::Workload;

@@ -16,7 +16,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use crate::config::MAX_LENGTH_TOKENS;
-use crate::error::{PromptProblem, WorkloadError};
+use crate::error::{PromptProblem, WorkloadError, shorten};
 use crate::remark::Remark;
 
 /// One prompt, its JSON already written.
@@ -191,15 +191,6 @@ fn output_tokens(object: &Map<String, Value>) -> Result<Option<u32>, PromptProbl
 
 fn wrong(key: String, allowed: &'static str, found: &Value) -> PromptProblem {
     PromptProblem::Value { key, allowed, found: format!("`{}`", shorten(&found.to_string())) }
-}
-
-/// At most 60 characters of `text`: an error message is no place for a whole prompt.
-fn shorten(text: &str) -> String {
-    let mut short: String = text.chars().take(60).collect();
-    if short.len() < text.len() {
-        short.push_str("...");
-    }
-    short
 }
 
 const fn kind(value: &Value) -> &'static str {

@@ -23,6 +23,24 @@ pub enum Remark {
         /// Rows below `min` (1 when none is given).
         raised: u64,
     },
+    /// Requests of a trace did not stand in the order of their instants; they were put into it.
+    TraceSorted {
+        /// The file.
+        path: PathBuf,
+        /// Requests that stood behind a later one.
+        rows: u64,
+        /// Of how many.
+        of: u64,
+    },
+    /// A part of a trace ends in silence: its length goes beyond the last request by more than 5 %.
+    TraceSilence {
+        /// The file.
+        path: PathBuf,
+        /// How long the part is, ms.
+        length_ms: u64,
+        /// When its last request comes, ms.
+        last_ms: u64,
+    },
     /// Conversations ended with an answer, which was left out so that something is left to answer.
     AnswersCut {
         /// The file.
@@ -60,6 +78,18 @@ impl fmt::Display for Remark {
                 "{}, column `{column}`: of {rows} rows, {cut} were cut to `max` and {raised} \
                  raised to `min`",
                 path.display()
+            ),
+            Self::TraceSorted { path, rows, of } => write!(
+                f,
+                "{}: {rows} of {of} requests stood behind a later one and were put in order",
+                path.display()
+            ),
+            Self::TraceSilence { path, length_ms, last_ms } => write!(
+                f,
+                "{}: the part of {:.1} s that is used has no request after {:.1} s",
+                path.display(),
+                *length_ms as f64 / 1e3,
+                *last_ms as f64 / 1e3
             ),
             Self::AnswersCut { path, lines, of } => write!(
                 f,

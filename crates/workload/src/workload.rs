@@ -6,13 +6,16 @@ use std::sync::Arc;
 use crate::body::BodyTemplate;
 use crate::calibrate::{Calibration, Calibrator, CalibratorOptions};
 use crate::chance::Source;
-use crate::config::{LengthConfig, TraceConfig, TraceOrder, WorkloadConfig, is_share};
+use crate::config::{
+    LengthConfig, ReplayConfig, ReplayFormat, TraceConfig, TraceOrder, WorkloadConfig, is_share,
+};
 use crate::cycle::Cycle;
 use crate::encode::Encoder;
 use crate::error::{EncodeError, PromptProblem, WorkloadError};
 use crate::length::Lengths;
 use crate::prompts::{self, FilePrompt};
 use crate::remark::Remark;
+use crate::replay::{ImpliedHits, Replay};
 use crate::trace;
 
 /// What the requests of a run say. Cheap to clone: clones share the files' contents.
@@ -28,6 +31,8 @@ pub(crate) struct Plan {
     pub(crate) prompts: Prompts,
     /// How many tokens to ask for; absent only when every line of the prompt file says so itself.
     pub(crate) output: Option<Lengths>,
+    /// The trace that the lengths come from, row by row.
+    pub(crate) replay: Option<Replay>,
     remarks: Vec<Remark>,
     /// The longest sum of a prompt and its answer, where lengths are bounded.
     max_total_tokens: Option<u32>,
@@ -54,6 +59,15 @@ impl Workload {
         check_lengths(config)?;
         let prefix = prefix(config)?;
         let mut remarks = Vec::new();
+        if let Some(trace) = &config.trace {
+            let (prompts, output, replay) =
+                replayed(config, trace, prefix, base_dir, &mut remarks)?;
+            let max_total_tokens = prompts.longest_with(&output);
+            let output = Some(output);
+            let replay = Some(replay);
+            let plan = Plan { seed, prompts, output, replay, remarks, max_total_tokens };
+            return Ok(Self { plan: Arc::new(plan) });
+        }
         let (prompts, output, max_total_tokens) = match (&config.input_tokens, &config.prompts) {
             (None, None) => return Err(WorkloadError::NoPrompts),
             (Some(_), Some(_)) => return Err(WorkloadError::BothPrompts),
@@ -86,7 +100,7 @@ impl Workload {
                 (Prompts::File { path, prompts, cycle }, output, None)
             }
         };
-        let plan = Plan { seed, prompts, output, remarks, max_total_tokens };
+        let plan = Plan { seed, prompts, output, replay: None, remarks, max_total_tokens };
         Ok(Self { plan: Arc::new(plan) })
     }
 
@@ -145,18 +159,35 @@ impl Workload {
         self.plan.max_total_tokens
     }
 
-    /// The share of all prompt tokens that belongs to the shared prefix: the prefix-cache hit rate
-    /// that the workload intends, template and rounding to cache blocks aside. Prompts shorter than
-    /// the prefix make it an upper bound. `None` for prompts from a file.
+    /// The share of all prompt tokens that belongs to the shared prefix, or stood in a prompt before by
+    /// the blocks of a trace: the prefix-cache hit rate that the workload intends, template and
+    /// rounding to cache blocks aside. Prompts shorter than the prefix make it an upper bound. `None`
+    /// for prompts from a file.
     #[must_use]
     pub fn shared_token_share(&self) -> Option<f64> {
         match &self.plan.prompts {
-            Prompts::Synthetic { prefix: None, .. } => Some(0.0),
+            Prompts::Synthetic { prefix: None, .. } => {
+                let all = self.replay().map_or(0, Replay::len) as u64;
+                Some(self.implied_hits(0..all).unwrap_or_default().share())
+            }
             Prompts::Synthetic { input, prefix: Some((share, tokens)) } => {
                 Some((share * f64::from(*tokens) / input.mean()).min(1.0))
             }
             Prompts::File { .. } => None,
         }
+    }
+
+    /// What a prefix cache that forgets nothing finds of the prompts at `indexes`, as
+    /// [`Replay::implied_hits`] says, where the prompts come from a trace that knows their prefixes.
+    #[must_use]
+    pub fn implied_hits(&self, indexes: impl IntoIterator<Item = u64>) -> Option<ImpliedHits> {
+        self.replay()?.implied_hits(indexes)
+    }
+
+    /// The trace that the requests come from, for its instants; `None` if they come from none.
+    #[must_use]
+    pub fn replay(&self) -> Option<&Replay> {
+        self.plan.replay.as_ref()
     }
 
     /// After how many requests a prompt comes again, from which on prefix caches help; `None` for
@@ -223,6 +254,46 @@ fn check_lengths(config: &WorkloadConfig) -> Result<(), WorkloadError> {
         }
     }
     Ok(())
+}
+
+impl Prompts {
+    /// The longest sum of a prompt and its answer, where both are rows of one trace.
+    fn longest_with(&self, output: &Lengths) -> Option<u32> {
+        match (self, output) {
+            (
+                Self::Synthetic { input: Lengths::Rows { values: inputs, .. }, .. },
+                Lengths::Rows { values: outputs, .. },
+            ) => inputs.iter().zip(outputs).map(|(input, output)| input + output).max(),
+            _ => None,
+        }
+    }
+}
+
+/// The prompts and answers of a whole trace.
+fn replayed(
+    config: &WorkloadConfig,
+    trace: &ReplayConfig,
+    prefix: Option<(f64, u32)>,
+    base_dir: &Path,
+    remarks: &mut Vec<Remark>,
+) -> Result<(Prompts, Lengths, Replay), WorkloadError> {
+    let blocks = trace.format == ReplayFormat::Mooncake;
+    for (key, given) in [
+        ("input-tokens", config.input_tokens.is_some()),
+        ("output-tokens", config.output_tokens.is_some()),
+        ("prompts", config.prompts.is_some()),
+        ("shared-prefix", prefix.is_some() && blocks),
+    ] {
+        if given {
+            return Err(WorkloadError::ReplayAnd { key });
+        }
+    }
+    let (replay, outputs) = Replay::read(trace, base_dir, remarks)?;
+    // The order of the file: which row it is follows from the index alone.
+    let cycle = Cycle::new(replay.len(), TraceOrder::File, 0, Source::Rows);
+    let input = Lengths::Rows { values: replay.inputs().to_vec(), cycle };
+    check_prefix(prefix, &input)?;
+    Ok((Prompts::Synthetic { input, prefix }, Lengths::Rows { values: outputs, cycle }, replay))
 }
 
 /// The share of prompts that carry the shared prefix, and its length in tokens.

@@ -28,7 +28,10 @@ fn assert_says(error: &str, parts: &[&str]) {
 
 #[test]
 fn keys_that_contradict_or_are_missing() {
-    assert_says(&error("output-tokens = 1", &[]), &["neither `input-tokens` nor `prompts`", "512"]);
+    assert_says(
+        &error("output-tokens = 1", &[]),
+        &["none of `input-tokens`, `prompts` and `trace`", "512"],
+    );
     assert_says(
         &error("output-tokens = 1\ninput-tokens = 5\nprompts = \"x\"", &[]),
         &["both `input-tokens` and `prompts`"],

@@ -40,7 +40,7 @@ fn a_good_matrix_reads_with_its_defaults() {
     let Some(Rates::Ladder(rates)) = matrix.load.rates else { panic!("{:?}", matrix.load.rates) };
     assert_eq!(rates.iter().map(|rate| rate.per_second()).collect::<Vec<_>>(), [1.0, 2.0, 3.5]);
     assert_eq!(matrix.server.launch, Launch::Sim);
-    assert_eq!(matrix.load.arrivals, ArrivalProcess::Poisson);
+    assert_eq!(matrix.load.arrivals, LoadArrivals::Process(ArrivalProcess::Poisson));
     assert_eq!(matrix.load.window.drain_limit.to_string(), "1m");
     assert!(matrix.client.ignore_eos);
     assert_eq!((matrix.client.stamps, matrix.client.prewarm), (None, Prewarm::Auto));

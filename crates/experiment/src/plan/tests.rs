@@ -153,3 +153,66 @@ fn the_settings_of_an_attached_server_cannot_be_a_factor() {
     let error = plan(&text).unwrap_err().to_string();
     assert!(error.contains("cannot be varied from here"), "{error}");
 }
+
+/// A plan whose requests come from the trace of the workload's own tests.
+fn with_trace(trace: &str, load: &str) -> Result<Plan, MatrixError> {
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../workload/tests/fixtures/mooncake.jsonl");
+    plan(&format!(
+        "[experiment]\nkind = \"saturation\"\n[workload]\n\
+         trace = {{ path = {path:?}, format = \"mooncake\", length = \"15s\" {trace} }}\n[load]\n{load}\n"
+    ))
+}
+
+fn loads_of(plan: &Plan) -> Vec<f64> {
+    let rate = |load: &PointLoad| match load {
+        PointLoad::Open(rate) => rate.per_second(),
+        PointLoad::Closed(level) => f64::from(*level),
+    };
+    plan.groups[0].loads.as_deref().unwrap_or_default().iter().map(rate).collect()
+}
+
+#[test]
+fn a_trace_has_a_rate_of_its_own_or_those_of_the_ladder() {
+    // Twelve requests in 15 s.
+    let own = with_trace("", "arrivals = \"trace\"").unwrap();
+    assert_eq!(loads_of(&own), [0.8]);
+    assert_eq!(loads_of(&with_trace(", speed = 2.5", "arrivals = \"trace\"").unwrap()), [2.0]);
+    let ladder = with_trace("", "arrivals = \"trace\"\nrates = [4, 1]").unwrap();
+    assert_eq!(loads_of(&ladder), [1.0, 4.0]);
+    // The lengths of a trace under arrivals of another kind.
+    assert_eq!(loads_of(&with_trace(", speed = 2", "rates = [3]").unwrap()), [3.0]);
+}
+
+#[test]
+fn a_replay_that_contradicts_itself_is_refused() {
+    for (trace, load, parts) in [
+        ("", "", &["a load needs rates"][..]),
+        (
+            ", speed = 2",
+            "arrivals = \"trace\"\nrates = [1]",
+            &["workload.trace", "speed and load.rates"],
+        ),
+        (", speed = 2", "arrivals = \"trace\"\nrates = \"auto\"", &["speed and load.rates"]),
+        (
+            "",
+            "arrivals = \"trace\"\nconcurrency = [1]",
+            &["load.concurrency", "no instants to replay"],
+        ),
+        ("", "arrivals = \"traces\"", &["`traces` is not an arrival process", "or trace with"]),
+        (
+            ", at-end = \"end\"",
+            "arrivals = \"trace\"\nwindow = { measure = \"12s\" }",
+            &["at 0.8 req/s the trace is over after 15s", "may take 18s", "loop"],
+        ),
+    ] {
+        let error = with_trace(trace, load).unwrap_err().to_string();
+        for part in parts {
+            assert!(error.contains(part), "{load}: {error}");
+        }
+    }
+    let long_enough = "arrivals = \"trace\"\nwindow = { measure = \"10s\" }";
+    with_trace(", at-end = \"end\"", long_enough).unwrap();
+    let error = refused("rates = [3, 1, 2, 1]", "arrivals = \"trace\"");
+    assert!(error.contains("workload.trace, which is not there"), "{error}");
+}

@@ -112,6 +112,7 @@ impl Run<'_> {
                 exact_input: found.exact_input,
                 mean_output_tokens: Some(group.workload.mean_output_tokens()),
             },
+            replay: group.workload.replay(),
             workers: workers(matrix),
             after,
         };
