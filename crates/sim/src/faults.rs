@@ -10,6 +10,9 @@ pub struct Fault {
     /// Strikes the n-th, 2n-th, ... chat or completion request; 1 strikes every one.
     #[serde(default = "one")]
     pub every: u64,
+    /// Strikes none of the first so many: those by which a client finds out what the server is.
+    #[serde(default)]
+    pub after: u64,
     /// What happens.
     pub kind: FaultKind,
 }
@@ -67,6 +70,16 @@ pub enum FaultKind {
         /// Tokens generated instead; at least 1.
         becomes: u32,
     },
+    /// The final usage counts more tokens than the answer had.
+    UsageOff {
+        /// How many more.
+        tokens: u32,
+    },
+    /// The prompt goes through the chat template a second time.
+    TemplateTwice {
+        /// Tokens that this adds to it.
+        tokens: u32,
+    },
     /// After the first token comes one line of this many bytes without an end, then the stream
     /// ends.
     LongLine {
@@ -96,7 +109,13 @@ impl Fault {
     /// A fault that strikes every request.
     #[must_use]
     pub const fn always(kind: FaultKind) -> Self {
-        Self { every: 1, kind }
+        Self { every: 1, after: 0, kind }
+    }
+
+    /// A fault that strikes every request but the first `after`.
+    #[must_use]
+    pub const fn from(after: u64, kind: FaultKind) -> Self {
+        Self { every: 1, after, kind }
     }
 
     /// Whether it strikes the request with this number, counted from 1.
@@ -104,7 +123,7 @@ impl Fault {
         match self.kind {
             FaultKind::Refuse { .. } => false,
             FaultKind::SlowFirst { requests, .. } => number <= requests,
-            _ => number.is_multiple_of(self.every.max(1)),
+            _ => number > self.after && number.is_multiple_of(self.every.max(1)),
         }
     }
 }
@@ -118,6 +137,8 @@ pub(crate) struct Planted {
     pub(crate) extra: Span,
     pub(crate) lost_max_tokens: Option<u32>,
     pub(crate) no_usage: bool,
+    pub(crate) usage_off: u32,
+    pub(crate) template_twice: u32,
     pub(crate) cut: Option<(u32, Cut)>,
     pub(crate) stall: Option<(u32, Span)>,
     pub(crate) error_event: Option<u32>,
@@ -140,6 +161,8 @@ impl Planted {
                 FaultKind::Html => planted.html = true,
                 FaultKind::ErrorEvent { after_tokens } => planted.error_event = Some(after_tokens),
                 FaultKind::NoUsage => planted.no_usage = true,
+                FaultKind::UsageOff { tokens } => planted.usage_off = tokens,
+                FaultKind::TemplateTwice { tokens } => planted.template_twice = tokens,
                 FaultKind::SlowFirst { extra, .. } => planted.extra = extra,
                 FaultKind::LostMaxTokens { becomes } => planted.lost_max_tokens = Some(becomes),
                 FaultKind::LongLine { bytes } => planted.long_line = Some(bytes),
@@ -166,9 +189,11 @@ mod tests {
 
     #[test]
     fn a_fault_strikes_every_nth_request() {
-        let fault = Fault { every: 3, kind: FaultKind::Html };
-        let struck: Vec<u64> = (1..=9).filter(|n| fault.strikes(*n)).collect();
-        assert_eq!(struck, [3, 6, 9]);
+        let fault = Fault { every: 3, after: 0, kind: FaultKind::Html };
+        let struck = |fault: Fault| -> Vec<u64> { (1..=9).filter(|n| fault.strikes(*n)).collect() };
+        assert_eq!(struck(fault), [3, 6, 9]);
+        assert_eq!(struck(Fault { after: 4, ..fault }), [6, 9]);
+        assert_eq!(struck(Fault::from(7, FaultKind::Html)), [8, 9]);
         let faults = [fault, Fault::always(FaultKind::Status { code: 503 })];
         assert_eq!(Planted::on(&faults, 2).status, Some(503));
         assert!(!Planted::on(&faults, 2).html && Planted::on(&faults, 3).html);

@@ -189,6 +189,9 @@ mod tests {
     use crate::audit::fixture::{Fixture, MS};
     use crate::{AuditedPoint, Slo, judge};
     use plimsoll_units::RunNanos;
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::SeedableRng;
+    use rand_distr::{Distribution, Gamma};
 
     /// What is found in one group of these points.
     fn found(points: &[Fixture]) -> Vec<Finding> {
@@ -281,6 +284,25 @@ mod tests {
             fixture
         };
         assert_eq!(found(&[closed(0), closed(1)]), []);
+    }
+
+    /// The fewest gaps that are compared, of a Poisson process and of one whose few long gaps hold nearly
+    /// all of the time: 20,000 pairs, and none near to one.
+    #[test]
+    fn independent_sequences_are_never_one() {
+        const SEED: u64 = 20_261_130;
+        let mut rng = ChaCha8Rng::seed_from_u64(SEED);
+        // A gamma process of mean 1 and coefficient of variation cv has the shape 1 / cv^2.
+        for cv in [1.0, 5.0] {
+            let gap = Gamma::new(1.0 / (cv * cv), cv * cv).unwrap();
+            let mut highest = f64::MIN;
+            for _ in 0..10_000 {
+                let [a, b] = [(); 2]
+                    .map(|()| -> Vec<f64> { (0..GAPS).map(|_| gap.sample(&mut rng)).collect() });
+                highest = highest.max(rank_correlation(&a, &b).unwrap_or(0.0));
+            }
+            assert!(highest < ONE, "seed {SEED}, cv {cv}: {highest}");
+        }
     }
 
     #[test]

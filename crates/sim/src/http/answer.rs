@@ -206,8 +206,9 @@ impl TokenStream {
         self.sent = to;
         self.exchange.marks.note(|truth| truth.output_tokens = to);
         if last && let End::Complete(usage) = self.end {
+            let completion = usage.completion + self.planted.usage_off;
             if !self.planted.no_usage
-                && let Some(chunk) = self.chunks.usage(usage)
+                && let Some(chunk) = self.chunks.usage(Usage { completion, ..usage })
             {
                 self.push(chunk, Carries::default());
             }

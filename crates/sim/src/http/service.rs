@@ -192,6 +192,13 @@ async fn generate(
         let room = shared.limits.max_model_len - u32::try_from(ask.prompt.len()).unwrap_or(0);
         ask.max_tokens = tokens.clamp(1, room);
     }
+    if planted.template_twice > 0 {
+        // As far as prompt and answer still fit the context.
+        let room = shared.limits.max_model_len - ask.max_tokens;
+        let longer = (ask.prompt.len() + planted.template_twice as usize).min(room as usize);
+        let last = ask.prompt.last().copied().unwrap_or_default();
+        ask.prompt.resize(longer.max(ask.prompt.len()), last);
+    }
     if shared.settings.max_num_queued_reqs.is_some_and(|most| unfinished(shared) >= most as usize) {
         return Err(Failure::busy());
     }

@@ -34,8 +34,8 @@ fn tokens(response: &Response) -> usize {
 #[test]
 fn statuses_strike_every_nth_request() {
     let server = faulty(vec![
-        Fault { every: 2, kind: FaultKind::Status { code: 429 } },
-        Fault { every: 3, kind: FaultKind::Status { code: 503 } },
+        Fault { every: 2, after: 0, kind: FaultKind::Status { code: 429 } },
+        Fault { every: 3, after: 0, kind: FaultKind::Status { code: 503 } },
     ]);
     let statuses: Vec<u16> = (0..6).map(|_| stream(&server).status).collect();
     assert_eq!(statuses, [200, 429, 503, 429, 200, 503]);
@@ -99,6 +99,21 @@ fn what_was_asked_for_gets_lost() {
 
     let lost = faulty(vec![Fault::always(FaultKind::LostMaxTokens { becomes: 11 })]);
     assert_eq!(tokens(&stream(&lost)), 11);
+}
+
+#[test]
+fn counts_are_wrong_after_a_while() {
+    let usage = |response: &Response, key: &str| -> u64 {
+        response.events().iter().rev().find_map(|event| event["usage"][key].as_u64()).unwrap()
+    };
+    let server = faulty(vec![
+        Fault::from(1, FaultKind::UsageOff { tokens: 3 }),
+        Fault::from(1, FaultKind::TemplateTwice { tokens: 8 }),
+    ]);
+    let (good, wrong) = (stream(&server), stream(&server));
+    assert_eq!((tokens(&good), tokens(&wrong)), (6, 6));
+    assert_eq!((usage(&good, "completion_tokens"), usage(&wrong, "completion_tokens")), (6, 9));
+    assert_eq!(usage(&wrong, "prompt_tokens"), usage(&good, "prompt_tokens") + 8);
 }
 
 #[test]
