@@ -120,3 +120,36 @@ impl Cli {
 pub fn width() -> usize {
     std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(100)
 }
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_experiment::Kind;
+
+    use super::*;
+
+    #[test]
+    fn what_flags_allow_and_deny_is_added_to_the_matrix_and_wins_over_it() {
+        let text = "[experiment]\nkind = \"saturation\"\nallow = [\"single-run\", \"drain-bias\"]\n\
+                    deny = [\"cold-start\"]\n[workload]\ninput-tokens = 8\noutput-tokens = 8\n\
+                    [load]\nrates = [1]\n";
+        let matrix = BuiltIn { name: "mine.toml", text };
+        let experiment =
+            Experiment { kind: Kind::Saturation, about: "", simulator: matrix, attach: matrix };
+        let policy = |flags: &[&str]| {
+            let cli = Cli::try_parse_from(["saturation"].iter().chain(flags)).ok()?;
+            Some(cli.matrix(&experiment).ok()?.parse().ok()?.experiment.policy().in_words())
+        };
+        let said = |words: &str| Some(words.to_owned());
+        assert_eq!(policy(&[]), said("allowed: single-run, drain-bias; denied: cold-start"));
+        assert_eq!(
+            policy(&["--allow", "cold-start", "--deny", "warnings", "--deny", "drain-bias"]),
+            said("allowed: single-run, cold-start; denied: warnings, drain-bias")
+        );
+        assert_eq!(policy(&["--allow", "cold-strat"]), None, "no code of the audit");
+        let both = ["saturation", "--allow", "cold-start", "--deny", "cold-start"];
+        let source = Cli::try_parse_from(both).ok().and_then(|cli| cli.matrix(&experiment).ok());
+        let refused = plimsoll_experiment::Plan::new(source.expect("the plan refuses it"));
+        let error = refused.expect_err("both cannot be").to_string();
+        assert!(error.contains("`cold-start` is allowed and denied"), "{error}");
+    }
+}

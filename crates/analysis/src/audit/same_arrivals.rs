@@ -1,7 +1,8 @@
 //! `same-arrivals`: points share one arrival sequence.
 //!
-//! **What.** Repetitions of one load have the same arrivals: **warning**. Points at different loads
-//! replay one sequence at different speeds: **note**.
+//! **What.** Repetitions of one load have the same arrivals: **warning**; **note** where they replay a
+//! trace, whose instants are chosen. Points at different loads replay one sequence at different speeds:
+//! **note**.
 //! **Why.** Chance is in the arrivals. Repetitions with one seed repeat the same bursts, so their
 //! spread shows the server's own noise alone, and an interval made of it is too narrow; a ladder of
 //! which every rung has the same bursts at the same place is smoother than it is sure. A published
@@ -11,7 +12,7 @@
 //! independent sequences it is 0 with a standard deviation of 1/sqrt(gaps - 1), so 0.9 is 4.8 of them
 //! at 30 gaps; ranks, because a few long gaps alone would decide Pearson's. Points with fewer arrivals
 //! are held together by their recorded seeds. Arrivals at equal gaps have no chance to share; closed
-//! loops have no arrivals; a trace replayed twice is found, and rightly.
+//! loops have no arrivals.
 //! **Remedy.** Another seed for every point, as `saturation` itself does; of a trace, another part.
 
 use std::time::Duration;
@@ -28,63 +29,59 @@ const GAPS: usize = 30;
 /// Rank correlation from which two rows of gaps are one.
 const ONE: f64 = 0.9;
 
-const REMEDY: &str = "give every point arrivals of its own: a seed for each repetition, another part \
-                      of a trace";
-
 /// Looks for repetitions of one load with the same arrivals.
 pub(super) fn check_repetitions(group: &Group) -> Option<Finding> {
-    let pairs = pairs(group);
-    let same: Vec<&Pair<'_>> = pairs.iter().filter(|pair| pair.is_repetition()).collect();
-    let worst = same.iter().min_by(|a, b| a.correlation.total_cmp(&b.correlation))?;
-    let load = worst.points[0].load.rate_per_s().unwrap_or(f64::NAN);
-    Some(finding(
-        FindingCode::SameArrivals,
-        Severity::Warning,
-        format!(
-            "repetitions{} share one arrival sequence ({} and {} at {load} req/s: {}): their spread \
-             is no measure of noise",
-            of_group(group),
-            worst.points[0].id,
-            worst.points[1].id,
-            worst.in_words()
-        ),
-        &[
-            ("pairs", same.len() as f64),
-            ("rank_correlation", worst.correlation),
-            ("gaps", worst.gaps as f64),
-        ],
-        REMEDY,
-    ))
+    shared(group, true)
 }
 
 /// Looks for points at different loads with the same arrivals at different speeds.
 pub(super) fn check_loads(group: &Group) -> Option<Finding> {
-    let pairs = pairs(group);
-    let same: Vec<&Pair<'_>> = pairs.iter().filter(|pair| !pair.is_repetition()).collect();
-    let worst = same.iter().min_by(|a, b| a.correlation.total_cmp(&b.correlation))?;
-    Some(finding(
-        FindingCode::SameArrivals,
-        Severity::Note,
-        format!(
-            "points at different rates{} replay one arrival sequence ({} and {}: {}): the ladder is \
-             smoother than it is sure",
-            of_group(group),
-            worst.points[0].id,
-            worst.points[1].id,
-            worst.in_words()
-        ),
-        &[
-            ("pairs", same.len() as f64),
-            ("rank_correlation", worst.correlation),
-            ("gaps", worst.gaps as f64),
-        ],
-        REMEDY,
-    ))
+    shared(group, false)
 }
 
-fn of_group(group: &Group) -> String {
+/// The finding that points of the group share their arrivals: repetitions of one load, or others.
+fn shared(group: &Group, repetitions: bool) -> Option<Finding> {
+    let mut pairs = pairs(group);
+    pairs.retain(|pair| pair.is_repetition() == repetitions);
+    let least = pairs.iter().min_by(|a, b| a.correlation.total_cmp(&b.correlation))?;
+    let [a, b] = least.points;
+    let which = format!("{} and {}: {}", a.id, b.id, least.in_words());
     let label = group.label();
-    if label.is_empty() { String::new() } else { format!(" ({label})") }
+    let of_group = if label.is_empty() { String::new() } else { format!(" ({label})") };
+    let (severity, message) = match (repetitions, least.is_of_trace()) {
+        (true, false) => (
+            Severity::Warning,
+            format!(
+                "repetitions{of_group} share one arrival sequence ({which}): their spread is no \
+                 measure of noise"
+            ),
+        ),
+        (true, true) => (
+            Severity::Note,
+            format!(
+                "repetitions{of_group} replay the same part of a trace ({which}): their spread is the \
+                 server's alone"
+            ),
+        ),
+        (false, _) => (
+            Severity::Note,
+            format!(
+                "points at different rates{of_group} replay one arrival sequence ({which}): the ladder \
+                 is smoother than it is sure"
+            ),
+        ),
+    };
+    Some(finding(
+        FindingCode::SameArrivals,
+        severity,
+        message,
+        &[
+            ("pairs", pairs.len() as f64),
+            ("rank_correlation", least.correlation),
+            ("gaps", least.gaps as f64),
+        ],
+        "give every point arrivals of its own: a seed for each repetition, another part of a trace",
+    ))
 }
 
 /// Two points with one arrival sequence.
@@ -100,6 +97,15 @@ impl Pair<'_> {
     fn is_repetition(&self) -> bool {
         let [a, b] = self.points;
         a.load.rate_per_s() == b.load.rate_per_s()
+    }
+
+    /// Whether they replay recorded instants, which are chosen and no chance.
+    fn is_of_trace(&self) -> bool {
+        let of = |point: &PointSummary| match &point.load {
+            OfferedLoad::Open { arrivals, .. } => arrivals.starts_with("trace"),
+            OfferedLoad::Closed { .. } => false,
+        };
+        self.points.iter().all(|point| of(point))
     }
 
     fn in_words(&self) -> String {
@@ -243,6 +249,19 @@ mod tests {
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(found[0].severity, Severity::Note);
         assert!(found[0].message.contains("different rates"), "{}", found[0].message);
+    }
+
+    #[test]
+    fn a_trace_that_is_replayed_again_is_a_note() {
+        let mut points = [repetition(5, 0), repetition(5, 1)];
+        for point in &mut points {
+            if let OfferedLoad::Open { arrivals, gap_cv, .. } = &mut point.point.load {
+                (*arrivals, *gap_cv) = ("trace".to_owned(), None);
+            }
+        }
+        let found = found(&points);
+        assert_eq!((found.len(), found[0].severity), (1, Severity::Note));
+        assert!(found[0].message.contains("the server's alone"), "{}", found[0].message);
     }
 
     #[test]
