@@ -1,12 +1,12 @@
 //! `plimsoll audit`: a results folder's findings, or what a code means.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Args, Command};
-use plimsoll_command::Exit;
+use plimsoll_command::{Exit, has_colours};
 use plimsoll_experiment::judge_folder_under;
 use plimsoll_records::{AuditPolicy, Denied, FindingCode, Verdict};
 use plimsoll_report::{Audited, lints, lints_json};
@@ -51,7 +51,7 @@ impl Audit {
                 .error(ErrorKind::ArgumentConflict, message)
                 .into());
         }
-        let colour = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let colour = has_colours(&out);
         let (mut failed, mut invalid) = (false, false);
         for folder in &self.folders {
             let judged = match judge_folder_under(folder, &policy) {

@@ -6,6 +6,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use plimsoll_experiment::UnknownTool;
 use plimsoll_sim::{SettingsError, StartError};
 use tracing_subscriber::EnvFilter;
 
@@ -13,6 +14,7 @@ mod aggregate;
 mod audit;
 mod check;
 mod completions;
+mod report;
 mod sim;
 
 /// The toolbox beside the experiments.
@@ -33,6 +35,8 @@ enum Command {
     Audit(audit::Audit),
     /// Put the summaries of several runs into one table, as Parquet and CSV.
     Aggregate(aggregate::Aggregate),
+    /// Make the report of results folders again, from their files.
+    Report(report::Report),
     /// Print a shell's completions for this command or an experiment's.
     Completions(completions::Completions),
 }
@@ -46,6 +50,7 @@ fn main() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Audit(audit) => audit.run(),
         Command::Aggregate(aggregate) => aggregate.run(),
+        Command::Report(report) => report.run(),
         Command::Completions(completions) => completions.run::<Arguments>(),
     };
     done.unwrap_or_else(|error| {
@@ -58,6 +63,7 @@ fn main() -> ExitCode {
 fn is_usage(error: &anyhow::Error) -> bool {
     error.is::<SettingsError>()
         || error.is::<clap::Error>()
+        || error.is::<UnknownTool>()
         || matches!(error.downcast_ref(), Some(StartError::Settings(_)))
 }
 

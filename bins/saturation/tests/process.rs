@@ -61,7 +61,8 @@ fn results(folder: &Path) -> PathBuf {
 fn a_run_on_the_simulator_ends_with_an_object_and_a_folder() {
     let folder = tempfile::tempdir().unwrap();
     let file = matrix(folder.path(), QUICK);
-    let output = saturation(folder.path()).arg(&file).args(["--json", "--quiet"]).output().unwrap();
+    let flags = ["--json", "--quiet", "--definitions", "vllm"];
+    let output = saturation(folder.path()).arg(&file).args(flags).output().unwrap();
     // A busy machine may make the client late, and then the tool must say so: 0 and 3 both are runs.
     assert!(matches!(output.status.code(), Some(0 | 3)), "{}", stderr(&output));
 
@@ -73,6 +74,12 @@ fn a_run_on_the_simulator_ends_with_an_object_and_a_folder() {
     assert_eq!(points.len(), 2);
     assert_eq!(points[0]["rate_per_s"], 20.0);
     assert!(points[0]["ttft_ms"].get("p50").is_some() && points[0]["ttft_ms"].get("p99").is_some());
+    let vllm = &object["definitions"][0];
+    assert_eq!(
+        (&vllm["tool"], vllm["points"].as_array().unwrap().len()),
+        (&Value::from("vllm"), 2)
+    );
+    assert!(vllm["points"][0]["figures"]["ttft_mean"]["value"].is_f64(), "{vllm}");
     for finding in object["findings"].as_array().unwrap() {
         for key in ["code", "severity", "point", "message"] {
             assert!(finding.get(key).is_some(), "{finding}");
@@ -93,6 +100,18 @@ fn a_run_on_the_simulator_ends_with_an_object_and_a_folder() {
         assert!(rows.complete && !rows.rows.is_empty(), "{point}");
         assert!(run.join("points").join(point).join("point.json").is_file());
     }
+}
+
+#[test]
+fn definitions_of_nobody_exit_with_2_and_name_the_known_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = matrix(folder.path(), QUICK);
+    let flags = ["--definitions", "vllm", "--definitions", "wrk2"];
+    let output = saturation(folder.path()).arg(&file).args(flags).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let error = stderr(&output);
+    assert!(error.contains("--definitions: `wrk2`") && error.contains("mlperf and all"), "{error}");
+    assert!(!folder.path().join("results").exists(), "nothing was started");
 }
 
 #[test]

@@ -17,6 +17,9 @@
 //! many of them. No experiment uses these three yet. [`audit_scaling`] and [`audit_comparison`] say what
 //! speaks against a claim that rests on such a result; [`explain`] has the chapter of a code.
 //!
+//! In others' words: [`PeerTool::printed`] says what another tool would have printed for the same requests,
+//! beside ours; [`VllmRun`] is vLLM's whole result file.
+//!
 //! Units and clocks: stamps are `RunNanos` of the run's one clock, latencies `Duration`, rates per
 //! second, lengths tokens. Every number that was estimated is an [`Estimate`] with its 95 %
 //! interval, and a quantile without enough samples is not known rather than guessed.
@@ -87,7 +90,11 @@ pub use comparison::{
     FactorRank, FactorialEffects, FactorialRun, LatencySeries, QuantileRatio, TimedLatency, Turn,
     compare, compare_all, factorial_effects, holm, interleaving, latency_quantile, quantile_ratio,
 };
-pub use definitions::{PeerTool, UnknownTool, VllmRequest, VllmRun};
+pub use definitions::{
+    Because, ClockZero, Completed, Definition, EndEvent, Figure, FirstEvent, Itl, Latency, Measure,
+    Missing, PeerTool, Percentile, Population, Printed, Rules, Stat, TimeBase, TokenCount, Tpot,
+    Unit, UnknownTool, VllmRequest, VllmRun,
+};
 pub use estimate::Estimate;
 pub use gpu_summary::{ForeignProcess, GpuSummary};
 pub use judge::{AuditedPoint, judge, judge_under};

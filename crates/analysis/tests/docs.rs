@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use plimsoll_analysis::{Because, PeerTool, Rules};
 use plimsoll_records::{FindingCode, Outcome};
 
 fn page(name: &str) -> String {
@@ -153,5 +154,43 @@ fn every_word_of_the_field_is_defined() {
     }
     for outcome in Outcome::ALL {
         assert!(definitions.contains(&format!("`{outcome}`")), "{outcome}");
+    }
+}
+
+#[test]
+fn other_tools_words_are_those_of_the_code() {
+    let definitions = page("definitions.md");
+    let between = |mark: &str| {
+        let mark = format!("<!-- {mark} -->\n");
+        definitions.split(&mark).nth(1).expect("the page has the marks").to_owned()
+    };
+    let row = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+    let words = |tool: PeerTool| tool.definition().words();
+    let names = words(PeerTool::Vllm).map(|(name, _)| name.to_owned());
+    let mut table = row(["tool".to_owned()].into_iter().chain(names).collect());
+    table.push_str(&format!("|{}\n", "---|".repeat(10)));
+    let ours = [
+        Rules::OURS.population.as_str(),
+        Rules::OURS.completed.as_str(),
+        Rules::OURS.clock_zero.as_str(),
+        Rules::OURS.first.as_str(),
+        Rules::OURS.end.as_str(),
+        Rules::OURS.tpot.as_str(),
+        Rules::OURS.itl.as_str(),
+        "the measure window",
+        Rules::OURS.percentile.as_str(),
+    ];
+    table.push_str(&row(["*ours*"].into_iter().chain(ours).map(str::to_owned).collect()));
+    let mut caveats = String::new();
+    for tool in PeerTool::ALL {
+        let cells = words(tool).map(|(_, words)| words.to_owned());
+        table.push_str(&row([format!("`{tool}`")].into_iter().chain(cells).collect()));
+        caveats.push_str(&format!("- `{tool}`: {}\n", tool.definition().caveat));
+    }
+    assert_eq!(between("peers"), table);
+    assert_eq!(between("caveats"), caveats);
+    for why in Because::ALL {
+        assert!(definitions.contains(&format!("- `{}`: ", why.key())), "{why:?}");
+        assert!(!why.as_str().is_empty());
     }
 }

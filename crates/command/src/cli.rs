@@ -1,14 +1,15 @@
 //! The flags that every experiment has.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
-use plimsoll_experiment::{MatrixError, MatrixSource, RunOptions};
+use plimsoll_experiment::{MatrixError, MatrixSource, PeerTool, RunOptions, UnknownTool};
 use plimsoll_records::{AuditPolicy, Denied, FindingCode, Tool};
 use plimsoll_report::ReportInput;
 
 use crate::measure::{BuiltIn, Experiment};
+use crate::screen::{has_colours, width};
 
 /// The flags of an experiment; name and description are the binary's.
 #[derive(Debug, Parser)]
@@ -42,6 +43,11 @@ pub(crate) struct Cli {
     /// Makes findings of this code errors, or all `warnings` (repeatable).
     #[arg(long, value_name = "CODE")]
     deny: Vec<Denied>,
+    /// Shows beside the result what this tool would have printed for the same requests: vllm, vllm-rust,
+    /// sglang, guidellm, aiperf, inference-perf, genai-bench, inference-benchmarker, mlperf, or all
+    /// (repeatable).
+    #[arg(long, value_name = "NAME")]
+    definitions: Vec<String>,
     /// Shows no progress.
     #[arg(long, short)]
     pub(crate) quiet: bool,
@@ -86,6 +92,11 @@ impl Cli {
         Ok(source)
     }
 
+    /// The tools whose figures are asked for.
+    pub(crate) fn tools(&self) -> Result<Vec<PeerTool>, UnknownTool> {
+        PeerTool::of_names(&self.definitions)
+    }
+
     /// Where the results go, and who wrote them.
     pub(crate) fn options(&self, experiment: &Experiment) -> RunOptions {
         RunOptions {
@@ -104,21 +115,14 @@ impl Cli {
         if self.json {
             // The table is for people; a program that reads standard output gets the object alone.
             if !self.quiet {
-                let colour =
-                    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+                let colour = has_colours(&std::io::stderr());
                 write!(std::io::stderr(), "{}", plimsoll_report::terminal(input, width(), colour))?;
             }
             return writeln!(std::io::stdout(), "{}", plimsoll_report::json(input));
         }
-        let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let colour = has_colours(&std::io::stdout());
         write!(std::io::stdout(), "{}", plimsoll_report::terminal(input, width(), colour))
     }
-}
-
-/// Columns to write in: the terminal's own as the shell exports them, else 100.
-#[must_use]
-pub fn width() -> usize {
-    std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(100)
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@ use std::error::Error;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use plimsoll_experiment::{MatrixError, RunError, RunResult, ServerError};
+use plimsoll_experiment::{
+    JudgeFolderError, MatrixError, RunError, RunResult, ServerError, UnknownTool,
+};
 use plimsoll_records::{RunStatus, Verdict};
 use plimsoll_report::ReportError;
 
@@ -66,6 +68,12 @@ pub enum Failure {
     /// The matrix is wrong.
     #[error(transparent)]
     Matrix(#[from] MatrixError),
+    /// A tool's definitions are not known.
+    #[error("--definitions: {0}")]
+    Definitions(#[from] UnknownTool),
+    /// The run's own folder could not be read again.
+    #[error("cannot read the results again")]
+    Folder(#[from] JudgeFolderError),
     /// The run could not be carried out.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -85,9 +93,9 @@ impl Failure {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Matrix(_) => Exit::Usage,
+            Self::Matrix(_) | Self::Definitions(_) => Exit::Usage,
             Self::Run(error) => Exit::of_error(error),
-            Self::Signals(_) | Self::Report(_) | Self::Output(_) => Exit::Failed,
+            Self::Signals(_) | Self::Folder(_) | Self::Report(_) | Self::Output(_) => Exit::Failed,
         }
     }
 }
@@ -108,6 +116,8 @@ pub fn explain(name: &str, failure: &Failure) -> Exit {
 
 #[cfg(test)]
 mod tests {
+    use plimsoll_experiment::PeerTool;
+
     use super::*;
 
     #[test]
@@ -117,6 +127,7 @@ mod tests {
             (Failure::Run(RunError::Interrupted), Exit::Interrupted),
             (Failure::Run(RunError::Probe("no token".to_owned())), Exit::Target),
             (Failure::Run(RunError::Io { what: "make a runtime", source: broken() }), Exit::Failed),
+            (Failure::Definitions("wrk".parse::<PeerTool>().unwrap_err()), Exit::Usage),
             (Failure::Signals(broken()), Exit::Failed),
             (Failure::Output(broken()), Exit::Failed),
         ] {

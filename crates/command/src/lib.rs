@@ -3,7 +3,8 @@
 //!
 //! A binary says which [`Experiment`] it is, and calls [`main()`]: that parses the flags, makes the
 //! plan, runs it, writes the report into the results folder, shows it, and ends with the [`Exit`] code of
-//! the result. [`explain`] and [`Exit`] serve tools that do only a part of it.
+//! the result. [`explain`], [`Exit`], [`width`] and [`has_colours`] serve tools that do only a part
+//! of it.
 //!
 //! Standard output has the result alone (the table, or with `--json` one object, last); everything else
 //! goes to standard error. What this crate refuses to do: decide anything about a measurement. It owns
@@ -26,8 +27,9 @@
 mod cli;
 mod exit;
 mod measure;
+mod screen;
 
-pub use cli::width;
 pub use exit::{Exit, Failure, explain};
 pub use measure::{BuiltIn, Experiment, command, main};
 pub use plimsoll_experiment::Kind;
+pub use screen::{has_colours, width};

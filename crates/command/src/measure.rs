@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
-use plimsoll_experiment::{Interrupt, Kind, Plan, Progress, Silent, Terminal, run};
+use plimsoll_experiment::{Interrupt, Kind, Plan, Progress, Silent, Terminal, printed, run};
 use plimsoll_report::ReportInput;
 
 use crate::cli::Cli;
@@ -61,6 +61,7 @@ pub fn command(kind: Kind) -> clap::Command {
 
 /// Plans, runs, reports; says with which code the process ends.
 fn measure(experiment: &Experiment, cli: &Cli) -> Result<Exit, Failure> {
+    let tools = cli.tools()?;
     let source = cli.matrix(experiment)?;
     let kind = source.parse()?.experiment.kind;
     if kind != experiment.kind {
@@ -74,8 +75,10 @@ fn measure(experiment: &Experiment, cli: &Cli) -> Result<Exit, Failure> {
     let mut progress: Box<dyn Progress> =
         if cli.quiet { Box::new(Silent) } else { Box::new(Terminal::stderr()) };
     let result = run(&plan, &cli.options(experiment), &interrupt, progress.as_mut())?;
+    let printed = printed(&result.folder, &result.judgement, &tools)?;
     let input = ReportInput::new(&result.manifest, &result.judgement, &result.folder)
-        .with_points(&result.points);
+        .with_points(&result.points)
+        .with_definitions(&printed);
     plimsoll_report::write_all(&input, &result.folder).map_err(Failure::Report)?;
     cli.show(&input).map_err(Failure::Output)?;
     if let Some(error) = &result.failure {

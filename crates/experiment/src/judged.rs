@@ -87,7 +87,7 @@ pub fn judge_folder_under(
     let folder = ResultsFolder::open(path)?;
     let manifest = folder.manifest()?;
     let wrong = |problem| JudgeFolderError::Matrix { path: path.join("manifest.json"), problem };
-    let slo = slo(&manifest).map_err(wrong)?;
+    let slo = objectives(path, &manifest)?;
     let own = manifest.policy().map_err(|error| wrong(format!("experiment: {error}")))?;
     let policy = own.and(more);
     let mut points = Vec::new();
@@ -153,6 +153,12 @@ fn settings(manifest: &Manifest, files: &[PointFile]) -> Vec<Finding> {
             .extend(judge_settings(&target.settings).filter(|finding| !findings.contains(finding)));
     }
     findings
+}
+
+/// The objectives of the matrix that the manifest of the results folder at `path` holds.
+pub(crate) fn objectives(path: &Path, manifest: &Manifest) -> Result<Slo, JudgeFolderError> {
+    slo(manifest)
+        .map_err(|problem| JudgeFolderError::Matrix { path: path.join("manifest.json"), problem })
 }
 
 /// The objectives of the matrix that a manifest holds; none where it holds none.

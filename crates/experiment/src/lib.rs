@@ -4,7 +4,8 @@
 //! is what it means, with nothing left to doubt later; [`run()`] carries it out, telling a
 //! [`Progress`] what happens and looking at an [`Interrupt`] whether to stop; the [`RunResult`] has
 //! the folder, its manifest and the judgement. [`judge_folder`] judges a folder again from its files,
-//! and says the same; [`judge_folder_under`] with other findings allowed or denied.
+//! and says the same; [`judge_folder_under`] with other findings allowed or denied; [`printed()`] is what
+//! other tools would have printed of its points.
 //!
 //! This is where *when* (`load`), *what* (`workload`) and *how* (`client`) meet, in one adapter: the
 //! driver's target takes an encoded body and gives it to the client. Worker threads share nothing
@@ -67,6 +68,7 @@ mod plan;
 mod point;
 mod preflight;
 mod prewarm;
+mod printed;
 mod progress;
 mod run;
 mod self_test;
@@ -85,7 +87,9 @@ pub use matrix::{
     WarmUp, WindowTable,
 };
 pub use plan::Plan;
+pub use plimsoll_analysis::{PeerTool, UnknownTool};
 pub use plimsoll_gpu::GpuError;
 pub use plimsoll_server::{LaunchError, ServerError};
+pub use printed::printed;
 pub use progress::{Event, Progress, Silent, Terminal, Tick};
 pub use run::{RunOptions, RunResult, run};

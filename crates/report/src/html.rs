@@ -8,6 +8,7 @@ use plimsoll_units::RunNanos;
 use plotly::Plot;
 
 use crate::clean::{clean, clean_lines};
+use crate::definitions::{self, Section};
 use crate::environment::Environment;
 use crate::error::ReportError;
 use crate::figures;
@@ -51,6 +52,8 @@ struct Page {
     settings: SettingsPart,
     gpus: Vec<Grid>,
     gpu_notes: Vec<String>,
+    definitions: Vec<DefinitionsPart>,
+    definitions_note: &'static str,
     tally: String,
     findings: Vec<Entry>,
     instrument: InstrumentPart,
@@ -85,6 +88,27 @@ struct SettingsPart {
     /// Whether a declared one is not in effect.
     wrong: bool,
     parts: Vec<Part>,
+}
+
+/// What one other tool would have printed.
+struct DefinitionsPart {
+    title: String,
+    words: Vec<(&'static str, &'static str)>,
+    counts: String,
+    /// Each group's label and table.
+    tables: Vec<(String, Grid)>,
+}
+
+impl DefinitionsPart {
+    fn of(section: &Section<'_>) -> Self {
+        let table = |part: &definitions::Part<'_>| (part.label().to_owned(), part.grid());
+        Self {
+            title: section.title(),
+            words: section.words(),
+            counts: section.counts().unwrap_or_default(),
+            tables: section.parts.iter().map(table).collect(),
+        }
+    }
 }
 
 /// What the client knows of itself.
@@ -138,6 +162,8 @@ pub fn html(input: &ReportInput<'_>) -> Result<String, ReportError> {
             .flatten()
             .collect(),
         gpu_notes: gpus.as_ref().map(Gpus::notes).unwrap_or_default(),
+        definitions: Section::all(input, &ladders).iter().map(DefinitionsPart::of).collect(),
+        definitions_note: definitions::NOTE,
         tally: tally(&findings),
         findings,
         instrument: InstrumentPart {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use plimsoll_analysis::Judgement;
+use plimsoll_analysis::{Judgement, Printed};
 use plimsoll_records::{Manifest, PointFile};
 
 use crate::clean::clean;
@@ -19,13 +19,17 @@ pub struct ReportInput<'a> {
     /// The files of its points, in any order: what the client says of itself at each. Points without
     /// one are shown all the same; then less is known of the client.
     pub points: &'a [PointFile],
+    /// What other tools would have printed of its points, in any order; empty where nobody asked.
+    pub printed: &'a [Printed],
+    /// Where the report lies, where that is not the results folder.
+    pub report: Option<&'a Path>,
 }
 
 impl<'a> ReportInput<'a> {
     /// The input of a report on one run, without the files of its points.
     #[must_use]
     pub const fn new(manifest: &'a Manifest, judgement: &'a Judgement, results: &'a Path) -> Self {
-        Self { manifest, judgement, results, points: &[] }
+        Self { manifest, judgement, results, points: &[], printed: &[], report: None }
     }
 
     /// The same with the files of its points.
@@ -34,15 +38,27 @@ impl<'a> ReportInput<'a> {
         Self { points, ..self }
     }
 
+    /// The same with what other tools would have printed.
+    #[must_use]
+    pub const fn with_definitions(self, printed: &'a [Printed]) -> Self {
+        Self { printed, ..self }
+    }
+
+    /// The same with the report in another folder than the results.
+    #[must_use]
+    pub const fn with_report_in(self, dir: &'a Path) -> Self {
+        Self { report: Some(dir), ..self }
+    }
+
     /// The file of a point, where it was given.
     pub(crate) fn file(&self, id: &str) -> Option<&'a PointFile> {
         self.points.iter().find(|file| file.id == id)
     }
 
-    /// Where the HTML report lies in the results folder.
+    /// Where the HTML report lies: in the results folder, if it was not put elsewhere.
     #[must_use]
     pub fn report_path(&self) -> PathBuf {
-        self.results.join("report.html")
+        self.report.unwrap_or(self.results).join("report.html")
     }
 
     /// `Saturation of <model>`, cleaned but not escaped.

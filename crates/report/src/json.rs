@@ -1,12 +1,14 @@
 //! The one object that `--json` prints: for scripts, so its keys are a contract.
 
 mod circumstances;
+mod definitions;
 mod instrument;
 
 use plimsoll_analysis::{Estimate, LatencySummary, PointSummary, Quantile};
 use plimsoll_records::{Finding, OfferedLoad};
 use serde_json::{Map, Value, json};
 
+use crate::definitions::Section;
 use crate::environment::Environment;
 use crate::input::ReportInput;
 use crate::instrument::Instrument;
@@ -39,6 +41,12 @@ use crate::settings::Settings;
 /// fell back or was lost. The same keys beside `points` are over all of them: counts are sums, a
 /// quantile or share is the largest of any point (for several threads of a point likewise). They are
 /// absent when no file of a point was given.
+///
+/// `definitions` is there where other tools' figures were asked for: of each tool its `tool` (the name on
+/// the command line), its `words` in ours and, of each of its `points`, what it counts as `completed` and
+/// `failed`, and its `figures` by our key: `name` and `unit` are the tool's own, `value` and `ours` in that
+/// unit, `difference` is value / ours - 1, `because` the reasons where that is beyond 5 %, `missing` why
+/// there is no value.
 #[must_use]
 pub fn json(input: &ReportInput<'_>) -> Value {
     let ladders = ladders(&input.judgement.groups);
@@ -80,6 +88,10 @@ pub fn json(input: &ReportInput<'_>) -> Value {
     let environment = Environment::of(input, &settings);
     object.insert("environment".to_owned(), circumstances::environment(&environment));
     object.insert("settings".to_owned(), circumstances::settings(&settings));
+    let sections = Section::all(input, &ladders);
+    if !sections.is_empty() {
+        object.insert("definitions".to_owned(), definitions::definitions(input, &sections));
+    }
     object.insert("results".to_owned(), json!(input.results.display().to_string()));
     Value::Object(object)
 }

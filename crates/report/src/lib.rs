@@ -15,6 +15,9 @@
 //! self-tests), where its stamps came from, how late its threads woke and read, and what it lost. Of
 //! several points the largest figure is given.
 //!
+//! Where it was asked for ([`ReportInput::with_definitions`]), the figures that other tools would have
+//! printed for the same requests stand beside ours, with the reason where they differ.
+//!
 //! Units: rates are per second, latencies milliseconds (seconds beyond 10 s in text), and every
 //! name or heading says so. A number that is not known is `–` in text and `null` in JSON. The
 //! latencies of a point where the server did not keep up are never shown as the server's.
@@ -53,6 +56,7 @@
 
 mod axis;
 mod clean;
+mod definitions;
 mod environment;
 mod error;
 mod figures;

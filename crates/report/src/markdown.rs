@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::clean::{clean_lines, fenced, markdown as escape};
+use crate::definitions::{self, Section};
 use crate::environment::Environment;
 use crate::figures::file_names;
 use crate::findings::{Entry, entries, tally};
@@ -54,6 +55,7 @@ pub fn markdown(input: &ReportInput<'_>) -> String {
     text.push_str(&settings_section(&settings));
     let gpus = Gpus::of(input, &ladders);
     text.push_str(&gpus_section(gpus.as_ref()));
+    text.push_str(&definitions_section(&Section::all(input, &ladders)));
     text.push_str(&findings(&entries));
     text.push_str(&instrument(&Instrument::of(input, &ladders)));
     text.push_str("## How to read it\n\n");
@@ -111,6 +113,31 @@ fn gpus_section(gpus: Option<&Gpus<'_>>) -> String {
     }
     for note in gpus.notes() {
         let _ = writeln!(text, "{}\n", escape(&note));
+    }
+    text
+}
+
+/// What other tools would have printed; empty where nobody asked.
+fn definitions_section(sections: &[Section<'_>]) -> String {
+    if sections.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("## Other tools' words\n\n{}\n\n", escape(definitions::NOTE));
+    for section in sections {
+        let _ = writeln!(text, "### {}\n", escape(&section.title()));
+        for (name, words) in section.words() {
+            let _ = writeln!(text, "- **{name}**: {}", escape(words));
+        }
+        text.push('\n');
+        if let Some(counts) = section.counts() {
+            let _ = writeln!(text, "{}.\n", escape(&counts));
+        }
+        for part in &section.parts {
+            let of = if part.label().is_empty() { "the points" } else { part.label() };
+            let _ = writeln!(text, "<details><summary>{}</summary>\n", escape(of));
+            text.push_str(&grid(&part.grid()));
+            text.push_str("</details>\n\n");
+        }
     }
     text
 }

@@ -62,6 +62,16 @@ pub(crate) fn percent(share: f64) -> String {
     format!("{} %", plain((share * 1e4).round() / 1e2))
 }
 
+/// A relative difference in percent with its sign, to a tenth: `+3.1 %`, `−0.1 %`.
+pub(crate) fn signed_percent(share: f64) -> String {
+    let text = format!("{} %", plain((share * 1e3).round() / 10.0));
+    if text.starts_with('−') || !text.contains(|c: char| matches!(c, '1'..='9')) {
+        text
+    } else {
+        format!("+{text}")
+    }
+}
+
 /// The three numbers of an estimate, with as many decimals as it takes to tell its ends apart.
 pub(crate) fn estimate(estimate: &Estimate) -> [String; 3] {
     let numbers = [estimate.value, estimate.low, estimate.high];
@@ -219,5 +229,9 @@ mod tests {
         assert_eq!(count(0, "note"), "0 notes");
         assert_eq!(percent(0.031), "3.1 %");
         assert_eq!(percent(0.000_4), "0.04 %");
+        assert_eq!(
+            [signed_percent(0.031_2), signed_percent(-0.5), signed_percent(0.000_4)],
+            ["+3.1 %", "−50 %", "0 %"]
+        );
     }
 }

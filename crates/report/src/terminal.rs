@@ -3,11 +3,14 @@
 use std::fmt::Write as _;
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Row, TableStyle};
+use plimsoll_analysis::Because;
 use plimsoll_records::{Severity, Verdict};
 
 use crate::clean::clean;
+use crate::definitions::{Part, Section, mark};
 use crate::environment::Environment;
 use crate::findings::{Entry, entries, tally};
+use crate::grid::Grid;
 use crate::input::ReportInput;
 use crate::instrument::Instrument;
 use crate::ladder::{Ladder, State, ladders};
@@ -87,6 +90,9 @@ pub fn terminal(input: &ReportInput<'_>, width: usize, colour: bool) -> String {
         text.push_str(&paper.facts(ladder, input));
     }
 
+    for section in Section::all(input, &ladders) {
+        text.push_str(&paper.definitions(&section));
+    }
     text.push_str(&paper.findings(&entries));
     text.push_str(&paper.instrument(&Instrument::of(input, &ladders)));
     let path = clean(&input.report_path().display().to_string());
@@ -153,6 +159,46 @@ impl Paper {
             text.push('\n');
         }
         Some(table)
+    }
+
+    /// What another tool would have printed, with as many columns as fit.
+    fn definitions(&self, section: &Section<'_>) -> String {
+        let mut text = format!("\n{}", self.paragraph("", &self.style(BOLD, &section.title())));
+        let mut marks: Vec<Because> = Vec::new();
+        let mut missing = Vec::new();
+        for part in &section.parts {
+            missing.extend(part.missing());
+            if !part.label().is_empty() {
+                text.push_str(&self.paragraph("", part.label()));
+            }
+            let drawn = (1..=Part::NARROW_COLUMNS).rev().find_map(|columns| {
+                let mut marks = marks.clone();
+                let lines = draw_grid(&part.narrow(section.tool, columns, &mut marks));
+                let fits = lines.iter().all(|line| columns_of(line) <= self.width);
+                fits.then_some((lines, marks))
+            });
+            let Some((lines, with_new)) = drawn else { continue };
+            for line in lines {
+                text.push_str(&line);
+                text.push('\n');
+            }
+            marks = with_new;
+        }
+        for (place, why) in marks.iter().enumerate() {
+            let why = self.style(DIM, why.as_str());
+            text.push_str(&self.paragraph(&format!(" {} ", mark(place)), &why));
+        }
+        missing.dedup();
+        for why in missing {
+            text.push_str(&self.paragraph(" – ", &self.style(DIM, why.as_str())));
+        }
+        if let Some(counts) = section.counts() {
+            text.push_str(&self.paragraph(" · ", &self.style(DIM, &counts)));
+        }
+        let words: Vec<_> =
+            section.words().iter().map(|(name, words)| format!("{name}: {words}")).collect();
+        text.push_str(&self.paragraph(" · ", &self.style(DIM, &words.join("; "))));
+        text
     }
 
     fn facts(&self, ladder: &Ladder<'_>, input: &ReportInput<'_>) -> String {
@@ -244,26 +290,35 @@ impl Paper {
     }
 }
 
-/// The lines of a table.
+/// The lines of the points' table.
 fn draw(table: &Table) -> Vec<String> {
+    let heads: Vec<_> =
+        table.columns.iter().map(|(head, _)| (*head, head[0] == "stable")).collect();
+    draw_lines(&heads, table.rows.iter().map(|(_, cells)| cells.as_slice()))
+}
+
+/// The lines of any other.
+fn draw_grid(grid: &Grid) -> Vec<String> {
+    let heads: Vec<_> = grid.columns.iter().map(|column| (column.head, column.words)).collect();
+    draw_lines(&heads, grid.rows.iter().map(|row| row.cells.as_slice()))
+}
+
+/// The lines of a table of `heads`, each with whether its column holds words, and `rows`.
+fn draw_lines<'a>(
+    heads: &[([&str; 2], bool)],
+    rows: impl Iterator<Item = &'a [String]>,
+) -> Vec<String> {
     let mut drawn = comfy_table::Table::new();
     drawn.load_style(STYLE).set_content_arrangement(ContentArrangement::Disabled);
-    let right = |text: &str| Cell::new(text).set_alignment(CellAlignment::Right);
-    let stable = table.columns.iter().position(|(head, _)| head[0] == "stable");
-    let cell = |place: usize, text: &str| {
-        if Some(place) == stable { Cell::new(text) } else { right(text) }
+    let cell = |place: usize, text: &str| match heads.get(place) {
+        Some((_, true)) => Cell::new(text),
+        _ => Cell::new(text).set_alignment(CellAlignment::Right),
     };
-    let head: Vec<_> = table
-        .columns
-        .iter()
-        .enumerate()
-        .map(|(place, (head, _))| cell(place, &head.join("\n")))
-        .collect();
-    drawn.set_header(Row::from(head));
-    for (_, cells) in &table.rows {
-        let cells: Vec<_> =
-            cells.iter().enumerate().map(|(place, text)| cell(place, text)).collect();
-        drawn.add_row(Row::from(cells));
+    let head = heads.iter().enumerate().map(|(place, (head, _))| cell(place, &head.join("\n")));
+    drawn.set_header(Row::from(head.collect::<Vec<_>>()));
+    for cells in rows {
+        let cells = cells.iter().enumerate().map(|(place, text)| cell(place, text));
+        drawn.add_row(Row::from(cells.collect::<Vec<_>>()));
     }
     drawn.lines().map(|line| line.trim_end().to_owned()).collect()
 }

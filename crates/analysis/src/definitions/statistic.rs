@@ -23,11 +23,6 @@ impl Samples {
         Self { sorted: values, weight }
     }
 
-    /// How many values.
-    pub(super) fn len(&self) -> usize {
-        self.sorted.len()
-    }
-
     /// sum(w x) / sum(w); `None` without values.
     pub(super) fn mean(&self) -> Option<f64> {
         let sum: f64 = self.sorted.iter().map(|(value, weight)| value * weight).sum();
@@ -43,24 +38,35 @@ impl Samples {
         Some((sum / self.weight).sqrt())
     }
 
-    /// numpy's default: the value at place q (n - 1) of the sorted ones, from 0, straight between
-    /// neighbours; weights do not count. `None` without values.
+    /// numpy's default: the value at place q (W - 1) of the sorted ones, from 0, straight between
+    /// neighbours, where a value of weight w stands for w copies and W is their number. `None` without
+    /// values.
     pub(super) fn linear(&self, q: f64) -> Option<f64> {
-        let last = self.sorted.len().checked_sub(1)?;
-        let place = q * last as f64;
-        let below = (place.floor() as usize).min(last);
-        let share = place - below as f64;
-        let (low, high) = (self.sorted[below].0, self.sorted[(below + 1).min(last)].0);
-        Some(low + (high - low) * share)
+        let place = q * (self.weight - 1.0).max(0.0);
+        let below = place.floor();
+        let (low, high) = (self.copy(below)?, self.copy(below + 1.0)?);
+        Some(low + (high - low) * (place - below))
     }
 
-    /// guidellm's: the first value at which the summed weights reach q of all of them. `None` without
-    /// values.
+    /// The value at `place` among all copies, from 0; the last one beyond them.
+    fn copy(&self, place: f64) -> Option<f64> {
+        let mut copies = 0.0;
+        let found = self.sorted.iter().find(|(_, weight)| {
+            copies += weight;
+            copies > place
+        });
+        found.or(self.sorted.last()).map(|&(value, _)| value)
+    }
+
+    /// guidellm's, and ours: the first value at which the summed weights reach q of all of them; for
+    /// equal weights that is the nearest rank. `None` without values.
     pub(super) fn cumulative(&self, q: f64) -> Option<f64> {
+        // Tenths do not add up to one in binary: 0.1 ten times is short of it by 1e-16.
+        let enough = q * self.weight * (1.0 - 1e-12);
         let mut sum = 0.0;
         let reached = self.sorted.iter().find(|(_, weight)| {
-            sum += weight / self.weight;
-            sum >= q
+            sum += weight;
+            sum >= enough
         });
         reached.or(self.sorted.last()).map(|&(value, _)| value)
     }
@@ -70,12 +76,6 @@ impl Samples {
         let last = self.sorted.len().checked_sub(1)?;
         let place = (q * self.sorted.len() as f64) as usize;
         Some(self.sorted[place.min(last)].0)
-    }
-
-    /// Ours: nearest rank, the value at index ceil(q n) - 1. `None` without values.
-    pub(super) fn nearest_rank(&self, q: f64) -> Option<f64> {
-        let n = self.sorted.len();
-        (n > 0).then(|| self.sorted[crate::quantile::rank(n, q)].0)
     }
 }
 
@@ -97,7 +97,29 @@ mod tests {
         assert_eq!(samples.linear(0.5), Some(3.5));
         assert_eq!(samples.mean(), Some(4.5));
         let deviation = Samples::of(vec![1.0, 2.0, 3.0, 4.0]).deviation().unwrap();
-        assert!((deviation - 1.118_033_988_749_894_9).abs() < 1e-15);
+        assert!((deviation - 1.118_033_988_749_895).abs() < 1e-15);
+    }
+
+    #[test]
+    fn numpy_by_numpy() {
+        // x = [(k * k * 37) % 101 + k / 8 for k in range(1, 24)] in numpy 2.4.6.
+        let x = (1_u32..24).map(|k| f64::from(k * k * 37 % 101) + f64::from(k) / 8.0).collect();
+        let samples = Samples::of(x);
+        let close = |found: Option<f64>, numpy: f64| {
+            assert!((found.unwrap() - numpy).abs() < 1e-12, "{found:?} {numpy}");
+        };
+        close(samples.mean(), 58.760_869_565_217_39);
+        close(samples.deviation(), 24.743_683_675_890_946);
+        for (percentile, numpy) in [
+            (1.0, 17.3125),
+            (25.0, 35.75),
+            (50.0, 58.625),
+            (90.0, 89.6),
+            (99.0, 96.16),
+            (99.9, 96.8035),
+        ] {
+            close(samples.linear(percentile / 100.0), numpy);
+        }
     }
 
     #[test]
@@ -107,7 +129,6 @@ mod tests {
         assert_eq!(samples.linear(0.5), Some(25.0));
         assert_eq!(samples.cumulative(0.5), Some(20.0));
         assert_eq!(samples.index(0.5), Some(30.0));
-        assert_eq!(samples.nearest_rank(0.5), Some(20.0));
         // Place 2.97 of the linear one: 30 + 0.97 x 10.
         assert!((samples.linear(0.99).unwrap() - 39.7).abs() < 1e-12);
         assert_eq!((samples.cumulative(0.99), samples.index(0.99)), (Some(40.0), Some(40.0)));
@@ -116,7 +137,7 @@ mod tests {
     #[test]
     fn weights_pull_mean_deviation_and_cumulative_percentile() {
         let samples = Samples::weighted(vec![(1.0, 9.0), (11.0, 1.0), (5.0, 0.0)]);
-        assert_eq!((samples.len(), samples.mean(), samples.deviation()), (2, Some(2.0), Some(3.0)));
+        assert_eq!((samples.mean(), samples.deviation()), (Some(2.0), Some(3.0)));
         assert_eq!((samples.cumulative(0.9), samples.cumulative(0.95)), (Some(1.0), Some(11.0)));
     }
 
@@ -129,11 +150,8 @@ mod tests {
                 assert_eq!((rule(&none, q), rule(&one, q)), (None, Some(7.0)));
             }
         }
-        assert_eq!((none.mean(), none.deviation(), none.nearest_rank(0.5)), (None, None, None));
-        assert_eq!(
-            (one.mean(), one.deviation(), one.nearest_rank(0.5)),
-            (Some(7.0), Some(0.0), Some(7.0))
-        );
+        assert_eq!((none.mean(), none.deviation()), (None, None));
+        assert_eq!((one.mean(), one.deviation()), (Some(7.0), Some(0.0)));
     }
 
     /// The percentile as a walk along the polygon through (k / (n - 1), x_k).
@@ -171,6 +189,9 @@ mod tests {
                 .flat_map(|&(x, w)| std::iter::repeat_n(x, w as usize))
                 .collect();
             let n = copies.len() as f64;
+            if copies.len() > 1 {
+                prop_assert!((weighted.linear(q).unwrap() - polygon(&copies, q)).abs() < 1e-9);
+            }
             let mean = copies.iter().sum::<f64>() / n;
             let variance = copies.iter().map(|x| x * x).sum::<f64>() / n - mean * mean;
             prop_assert!((weighted.mean().unwrap() - mean).abs() < 1e-9);

@@ -1,6 +1,7 @@
 //! What a person reads, held against committed snapshots, and what must hold of any input.
 
 mod circumstances;
+mod definitions;
 mod fixture;
 mod forms;
 mod hostile;
