@@ -62,7 +62,7 @@ fn entry(group: &[&Finding], names: &Names<'_>) -> Entry {
             None => clean(&finding.message),
             Some(was) => {
                 let by = if finding.severity < was { "allowed" } else { "denied" };
-                format!("{} ({by}; else it were: {was})", clean(&finding.message))
+                format!("{} ({by}; the audit has it as: {was})", clean(&finding.message))
             }
         };
         let point = finding.point.as_deref();
@@ -181,6 +181,26 @@ mod tests {
             numbers: BTreeMap::new(),
             remedy: remedy.to_owned(),
         }
+    }
+
+    #[test]
+    fn what_was_allowed_or_denied_says_so() {
+        let ruled = |severity, was| Finding {
+            severity,
+            was: Some(was),
+            ..finding(None, "it is short", "measure for 20 s")
+        };
+        let findings =
+            [ruled(Severity::Note, Severity::Warning), ruled(Severity::Error, Severity::Warning)];
+        let messages: Vec<String> =
+            entries(&findings, &[]).into_iter().map(|entry| entry.messages[0].1.clone()).collect();
+        assert_eq!(
+            messages,
+            [
+                "it is short (denied; the audit has it as: warning)",
+                "it is short (allowed; the audit has it as: warning)"
+            ]
+        );
     }
 
     #[test]

@@ -17,14 +17,14 @@ use crate::settings::Settings;
 
 /// The report as one JSON object.
 ///
-/// Keys: `verdict`; `allowed` and `denied`, the codes of the audit that the matrix has so; `capacity_per_s` (`value`, `low`, `high`), `lower_bound`, `plateau_per_s`,
-/// `slo_capacity_per_s`, `knee_per_s`, `limit` (`by`, `sentence`, `numbers`) of the one group of
-/// points, `null` when there are several; `groups` with the same for each, and its `factors`;
-/// `points`, each with its `id` and the place of its `group`; `findings`; `environment` and
-/// `settings`; `instrument`, what the client knows of itself; `results`, the path of the folder. Rates
-/// are per second and rounded
-/// to six digits, latencies are milliseconds and rounded to the microsecond. What is not known is
-/// `null`; every number is finite.
+/// Keys: `verdict`; `allowed` and `denied`, what the matrix says so of the audit's codes;
+/// `capacity_per_s` (`value`, `low`, `high`), `lower_bound`, `plateau_per_s`, `slo_capacity_per_s`,
+/// `knee_per_s`, `limit` (`by`, `sentence`, `numbers`) of the one group of points, `null` when there are
+/// several; `groups` with the same for each, and its `factors`; `points`, each with its `id` and the
+/// place of its `group`; `findings`; `environment` and `settings`; `instrument`, what the client knows
+/// of itself; `results`, the path of the folder. Rates are per second and rounded to six digits,
+/// latencies are milliseconds and rounded to the microsecond. What is not known is `null`; every number
+/// is finite.
 ///
 /// The latencies of a point that is not `stable` grow with the run: they are given, but they are
 /// not the server's. `itl_ms` is `null` where the server did not say how many tokens its chunks carry;

@@ -5,7 +5,9 @@
 //! jump forward by that many milliseconds and back, once in each [`PERIOD`]. Every other clock, and a
 //! process without the variable, gets what the system says. Nothing else on the machine notices.
 //!
-//! What this crate refuses to do: touch a clock of the system, and serve anything but tests.
+//! What this crate refuses to do: touch a clock of the system, and serve anything but tests. Where there is
+//! no Linux, there is nothing in it.
+#![cfg(target_os = "linux")]
 
 mod install;
 mod symbol;
