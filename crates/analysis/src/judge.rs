@@ -4,6 +4,7 @@ use plimsoll_records::{AuditPolicy, Finding, OfferedLoad, PointFile, RequestRow,
 
 use crate::judgement::verdict;
 use crate::limit::limit;
+use crate::searched;
 use crate::{
     Group, Judgement, PointSummary, Slo, audit_group, audit_groups, audit_point, saturation,
     summarise,
@@ -44,7 +45,8 @@ impl AuditedPoint {
 /// The judgement of a run from its points, in the order of the plan.
 ///
 /// Points with the same factors form a group; an error at a point voids it, and the group's
-/// saturation leaves it out. The verdict: *invalid* when a finding about the whole run is an error,
+/// saturation leaves it out. Of points that were probes of a search the saturation is what the search
+/// found, which is asked of their results again. The verdict: *invalid* when a finding about the whole run is an error,
 /// or a group has no capacity (nothing was measured, or everything was voided); *qualified* when
 /// any finding is a warning or an error; else *valid*. Notes say nothing against a result. What else
 /// is to be said of the run comes in by [`Judgement::with_findings`].
@@ -58,32 +60,36 @@ pub fn judge(points: Vec<AuditedPoint>) -> Judgement {
 /// ([`AuditPolicy::rule`]).
 #[must_use]
 pub fn judge_under(points: Vec<AuditedPoint>, policy: &AuditPolicy) -> Judgement {
-    let mut findings = Vec::new();
-    let mut groups: Vec<(Vec<PointSummary>, Vec<String>)> = Vec::new();
+    let mut members: Vec<Vec<AuditedPoint>> = Vec::new();
     for point in points.into_iter().map(|point| point.under(policy)) {
-        let is_void = point.is_void();
-        findings.extend(point.findings);
-        let place = groups
-            .iter()
-            .position(|(points, _)| points[0].factors == point.summary.factors)
-            .unwrap_or_else(|| {
-                groups.push((Vec::new(), Vec::new()));
-                groups.len() - 1
-            });
-        let (points, voided) = &mut groups[place];
-        if is_void {
-            voided.push(point.summary.id.clone());
+        let factors = &point.summary.factors;
+        match members.iter_mut().find(|points| points[0].summary.factors == *factors) {
+            Some(points) => points.push(point),
+            None => members.push(vec![point]),
         }
-        points.push(point.summary);
     }
-    let groups: Vec<Group> = groups
+    let mut findings = Vec::new();
+    let groups: Vec<Group> = members
         .into_iter()
-        .map(|(mut points, voided)| {
-            points
+        .map(|points| {
+            let searches = searched::searches(&points.iter().collect::<Vec<_>>());
+            let voided: Vec<String> = points
+                .iter()
+                .filter(|point| point.is_void())
+                .map(|point| point.summary.id.clone())
+                .collect();
+            let mut summaries = Vec::new();
+            for point in points {
+                findings.extend(point.findings);
+                summaries.push(point.summary);
+            }
+            summaries
                 .sort_by(|a, b| load(a).total_cmp(&load(b)).then(a.repetition.cmp(&b.repetition)));
-            let saturation = saturation(&points, &voided);
-            let limit = limit(&points, &saturation, &findings);
-            Group { factors: points[0].factors.clone(), points, saturation, limit }
+            let saturation = searched::saturation(&searches, voided.clone())
+                .unwrap_or_else(|| saturation(&summaries, &voided));
+            let limit = limit(&summaries, &saturation, &findings);
+            let factors = summaries[0].factors.clone();
+            Group { factors, points: summaries, saturation, searches, limit }
         })
         .collect();
     let together = groups.iter().flat_map(audit_group).chain(audit_groups(&groups));

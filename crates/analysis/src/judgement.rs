@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use plimsoll_records::{Finding, Severity, Verdict};
 
-use crate::{Estimate, PointSummary, ServerLimit};
+use crate::{Estimate, PointSummary, Searched, ServerLimit};
 
 /// The judgement of a run.
 #[derive(Clone, Debug)]
@@ -45,15 +45,17 @@ pub(crate) fn verdict(groups: &[Group], findings: &[Finding]) -> Verdict {
     }
 }
 
-/// The points that share their factors: one ladder of rates.
+/// The points that share their factors: one ladder of rates, or the probes of their searches.
 #[derive(Clone, Debug)]
 pub struct Group {
     /// The values of the factors; empty when the matrix has none.
     pub factors: BTreeMap<String, String>,
     /// Its points, by rising offered rate.
     pub points: Vec<PointSummary>,
-    /// What the ladder says.
+    /// What the ladder says, or the searches.
     pub saturation: Saturation,
+    /// The searches that the points were probes of; empty for a ladder.
+    pub searches: Vec<Searched>,
     /// What limits the server; `None` where nobody says enough.
     pub limit: Option<ServerLimit>,
 }
@@ -70,7 +72,7 @@ impl Group {
     }
 }
 
-/// What a ladder of rates says of the server.
+/// What a ladder of rates, or a search, says of the server.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Saturation {
     /// The highest offered rate that is stable, requests per second; `None` when nothing was

@@ -71,6 +71,7 @@ mod quantile;
 mod saturation;
 mod scaling;
 mod search;
+mod searched;
 mod slo;
 mod stability;
 mod summarise;
@@ -106,13 +107,15 @@ pub use scaling::{
     Bound, Fit, Law, Peak, Remark, Residual, ScalePoint, Scaling, ScalingError, Speedup, scaling,
 };
 pub use search::{
-    Budget, Found, Goal, PeakAndFall, Probe, ProbeResult, Search, SearchConfig, SearchError, Step,
-    Stopped,
+    AuditedSearch, Budget, Found, Goal, PeakAndFall, Probe, ProbeResult, Search, SearchConfig,
+    SearchError, Step, Stopped,
 };
+pub use searched::Searched;
 pub use slo::{Slo, SloMetric, SloTerm};
 pub use summarise::summarise;
 pub use summary::{
-    ChunkCounts, Counts, Goodput, LatencySummary, PointSummary, Quantile, Stability, TimelineSample,
+    ChunkCounts, Counts, Goodput, LatencySummary, PointSummary, Probed, Quantile, Stability,
+    TimelineSample,
 };
 pub use warm_up::WarmUp;
 pub use window::Window;

@@ -1,5 +1,6 @@
 //! The search for a capacity: which rate to offer next, for how long, and what was found.
 
+mod audited;
 mod bracket;
 mod config;
 mod found;
@@ -9,6 +10,7 @@ mod verdict;
 
 use std::time::Duration;
 
+pub use audited::AuditedSearch;
 pub use config::{Budget, Goal, SearchConfig, SearchError};
 pub use found::{Found, PeakAndFall, Stopped};
 pub use probe::ProbeResult;

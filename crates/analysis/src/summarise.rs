@@ -10,8 +10,8 @@ use crate::batch_means::{self, FINE_BINS};
 use crate::gpu_summary::Work;
 use crate::in_flight::InFlight;
 use crate::{
-    Ceilings, Counts, GpuSummary, PointSummary, ServerBreakdown, Slo, Window, gaps, goodput,
-    latency, stability, timeline, tokens,
+    Ceilings, Counts, GpuSummary, PointSummary, Probed, ServerBreakdown, Slo, Window, gaps,
+    goodput, latency, stability, timeline, tokens,
 };
 
 /// Everything that is known of a point, from its rows.
@@ -90,6 +90,10 @@ pub fn summarise(point: &PointFile, rows: &[RequestRow], slo: &Slo) -> PointSumm
         server_start: point.server_start,
         first_arrivals: first_arrivals(point, rows),
         timeline: timeline::timeline(point, rows, &in_flight),
+        probe: point
+            .probe
+            .clone()
+            .map(|record| Probed { duration: point.phases.end_ns.since(record.since_ns), record }),
     }
 }
 

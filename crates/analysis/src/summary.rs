@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use plimsoll_records::{OfferedLoad, Outcome, PointEnd, ServerCounters, ServerStart};
+use plimsoll_records::{OfferedLoad, Outcome, PointEnd, ProbeRecord, ServerCounters, ServerStart};
 use plimsoll_units::RunNanos;
 
 use crate::{Ceilings, Estimate, GpuSummary, ServerBreakdown, Window};
@@ -83,6 +83,17 @@ pub struct PointSummary {
     pub first_arrivals: Vec<Duration>,
     /// The whole point over time, warm-up and drain included.
     pub timeline: Vec<TimelineSample>,
+    /// What it was as a probe of a search; `None` at any other point.
+    pub probe: Option<Probed>,
+}
+
+/// A point as a probe of a search.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Probed {
+    /// What was asked of it, and by which search.
+    pub record: ProbeRecord,
+    /// From the end of the probe before it (or the search's start) to its own end.
+    pub duration: Duration,
 }
 
 /// Requests due in the measure window, by what became of them.

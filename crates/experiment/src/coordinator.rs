@@ -51,12 +51,13 @@ impl<'a> Coordinator<'a> {
     ) -> Result<Self, RunError> {
         let overload = matches!(plan.load, PointLoad::Open(_))
             .then(|| OverloadDetector::new(plan.matrix.load.arrivals.gap_cv()));
+        let window = plan.matrix.load.window.plan();
         Ok(Self {
             plan,
             live,
             cpu: vec![[None; 2]; meters.len()],
             meters,
-            course: Course::new(plan.matrix.load.window.plan(), origin, overload),
+            course: Course::new(window, origin, overload).of_probe(plan.probe.as_ref()),
             arrivals: Arrivals::new(plan.schedule()?, origin),
             wall: Wall::new(plan.clock),
             looks: 0,

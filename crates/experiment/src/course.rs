@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use plimsoll_analysis::{OverloadDetector, OverloadVerdict, Progress, WarmUp, Window};
-use plimsoll_records::{PointEnd, WindowPlan};
+use plimsoll_records::{PointEnd, ProbeRecord, WindowPlan};
 use plimsoll_units::RunNanos;
 
 /// Requests in a row that lost their connection, after which the target counts as lost.
@@ -12,7 +12,8 @@ const LOST_IN_A_ROW: u64 = 20;
 
 /// How often the overload detector is fed.
 const OBSERVE_EVERY: Duration = Duration::from_millis(250);
-/// How well the plateau must be known before an overloaded point may end early, as a share of it.
+/// How well the plateau must be known before an overloaded point may end early, as a share of it,
+/// where no search says otherwise.
 const PLATEAU_PRECISION: f64 = 0.01;
 
 /// What the coordinator sees of a point at one moment.
@@ -63,8 +64,11 @@ pub(crate) struct Course {
     origin: RunNanos,
     phase: Phase,
     window: Window,
-    /// Watches an open loop for overload; `None` in a closed loop, which cannot be overloaded.
+    /// Watches an open loop for overload; `None` in a closed loop, which cannot be overloaded, and
+    /// where overload is to be measured to the window's end.
     overload: Option<OverloadDetector>,
+    /// How well the plateau must be known before the point may end for overload, as a share of it.
+    enough: f64,
     next_observation: RunNanos,
 }
 
@@ -83,8 +87,22 @@ impl Course {
             phase: Phase::WarmUp,
             window: never,
             overload,
+            enough: PLATEAU_PRECISION,
             next_observation: RunNanos::ZERO,
         }
+    }
+
+    /// The same course as `probe` asks for it, if the point is one: how long its warm-up may last, and
+    /// whether and when it may end for overload.
+    pub(crate) fn of_probe(mut self, probe: Option<&ProbeRecord>) -> Self {
+        if let Some(probe) = probe {
+            self.warm_up.cap = probe.warm_up_at_most.get();
+            match probe.end_when_overloaded {
+                Some(share) => self.enough = share,
+                None => self.overload = None,
+            }
+        }
+        self
     }
 
     /// Where the point is.
@@ -150,7 +168,7 @@ impl Course {
             in_flight: sight.due.saturating_sub(sight.ended),
             output_tokens: sight.output_tokens,
         });
-        let known = self.phase == Phase::Drain || overload.enough(PLATEAU_PRECISION);
+        let known = self.phase == Phase::Drain || overload.enough(self.enough);
         overload.verdict() == OverloadVerdict::Overloaded && known
     }
 

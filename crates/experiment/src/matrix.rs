@@ -5,6 +5,7 @@
 
 mod arrivals;
 mod auto;
+mod search;
 mod server;
 mod source;
 
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use arrivals::LoadArrivals;
 pub use auto::{Prewarm, Rates, SelfTesting, WarmUp};
+pub use search::{SearchFor, SearchTable};
 pub use server::{Command, GpuSampling, Launch, SamplersTable, ServerTable};
 pub use source::{MatrixError, MatrixSource};
 
@@ -136,6 +138,9 @@ pub struct LoadTable {
     /// Requests in flight of a closed loop, instead of rates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<Vec<u32>>,
+    /// A search for the capacity, instead of either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<SearchTable>,
     /// The phases of each point.
     #[serde(default)]
     pub window: WindowTable,

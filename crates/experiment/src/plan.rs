@@ -4,6 +4,8 @@
 //! started or a request is sent.
 
 mod factors;
+mod loads;
+mod search;
 mod server;
 mod slo;
 mod trace;
@@ -16,9 +18,11 @@ use plimsoll_records::LeftOut;
 use plimsoll_units::{Clock as _, RunClock, Span};
 use plimsoll_workload::Workload;
 
-use crate::matrix::{Matrix, MatrixError, MatrixSource, Rates, SelfTesting};
+use crate::matrix::{Matrix, MatrixError, MatrixSource, SelfTesting};
 use crate::offered::PointLoad;
 use factors::{Combination, combinations};
+pub(crate) use loads::Loads;
+pub(crate) use search::{SearchPlan, rounded};
 pub(crate) use slo::read_slo;
 
 /// Shortest measure window that anything can be said of.
@@ -45,8 +49,7 @@ pub(crate) struct GroupPlan {
     pub(crate) matrix: Matrix,
     pub(crate) workload: Workload,
     pub(crate) slo: Slo,
-    /// The loads of one repetition; `None` until the pilot has laid the ladder.
-    pub(crate) loads: Option<Vec<PointLoad>>,
+    pub(crate) loads: Loads,
 }
 
 impl Plan {
@@ -117,9 +120,9 @@ impl Plan {
 }
 
 impl GroupPlan {
-    /// Points of one repetition; the usual number of rungs where a pilot has still to lay them.
+    /// Points of one repetition; the usual number where they are not known yet.
     pub(crate) fn len(&self) -> usize {
-        self.loads.as_ref().map_or(crate::pilot::RUNGS.len(), Vec::len)
+        self.loads.len()
     }
 }
 
@@ -162,12 +165,12 @@ fn group(
     check_client(source, &matrix)?;
     let workload = Workload::new(&matrix.workload, source.folder(), derive_seed(seed, 0))
         .map_err(|error| source.error_at("workload", error))?;
-    let loads = match trace::own_rate(source, &matrix, &workload)? {
-        Some(rate) => Some(vec![PointLoad::Open(rate)]),
-        None => loads(source, &matrix, &factors, left_out)?,
-    };
-    trace::check_length(source, &matrix, &workload, loads.as_deref().unwrap_or_default())?;
     let slo = slo(source, &matrix)?;
+    let loads = match trace::own_rate(source, &matrix, &workload)? {
+        Some(rate) => Loads::Ladder(vec![PointLoad::Open(rate)]),
+        None => loads::loads(source, &matrix, &slo, &settings, &factors, left_out)?,
+    };
+    trace::check_length(source, &matrix, &workload, loads.known())?;
     Ok(GroupPlan { factors, matrix, workload, slo, loads })
 }
 
@@ -232,62 +235,6 @@ fn check_client(source: &MatrixSource, matrix: &Matrix) -> Result<(), MatrixErro
         return Err(source.error_at("client.temperature", "it must be finite and not negative"));
     }
     Ok(())
-}
-
-fn loads(
-    source: &MatrixSource,
-    matrix: &Matrix,
-    factors: &BTreeMap<String, String>,
-    left_out: &mut Vec<LeftOut>,
-) -> Result<Option<Vec<PointLoad>>, MatrixError> {
-    match (&matrix.load.rates, &matrix.load.concurrency) {
-        (Some(_), Some(_)) => Err(source.error_at(
-            "load.concurrency",
-            "rates and concurrency exclude each other: an open loop has rates, a closed one concurrency",
-        )),
-        (None, None) => {
-            Err(source.error_at("load", "a load needs rates = [...], rates = \"auto\" or concurrency = [...]"))
-        }
-        (Some(Rates::Auto), None) => Ok(None),
-        (Some(Rates::Ladder(rates)), None) => {
-            if rates.is_empty() {
-                return Err(source.error_at("load.rates", "the ladder is empty; list one rate or more"));
-            }
-            let mut rungs = rates.clone();
-            rungs.sort_by(|a, b| a.per_second().total_cmp(&b.per_second()));
-            let rungs = rungs.into_iter().map(PointLoad::Open).collect();
-            Ok(Some(without_doubles(rungs, factors, left_out)))
-        }
-        (None, Some(levels)) => {
-            if levels.is_empty() || levels.contains(&0) {
-                return Err(source.error_at("load.concurrency", "list one level or more, each 1 or more"));
-            }
-            let mut levels = levels.clone();
-            levels.sort_unstable();
-            let levels = levels.into_iter().map(PointLoad::Closed).collect();
-            Ok(Some(without_doubles(levels, factors, left_out)))
-        }
-    }
-}
-
-/// The loads without those that stand there twice, which are listed as left out.
-fn without_doubles(
-    mut loads: Vec<PointLoad>,
-    factors: &BTreeMap<String, String>,
-    left_out: &mut Vec<LeftOut>,
-) -> Vec<PointLoad> {
-    loads.dedup_by(|a, b| {
-        let same = a == b;
-        if same {
-            left_out.push(LeftOut {
-                point: format!("{} {a}", factor_text(factors)).trim().to_owned(),
-                reason: "it stands in the list twice; repetitions are asked for by experiment.repetitions"
-                    .to_owned(),
-            });
-        }
-        same
-    });
-    loads
 }
 
 /// The factors of a group on one line; empty when there are none.

@@ -11,8 +11,8 @@ use plimsoll_analysis::Window;
 use plimsoll_client::ClientConfig;
 use plimsoll_load::{ClosedLoop, Driver, OpenLoop, Schedule};
 use plimsoll_records::{
-    FindingCode, OfferedLoad, Phases, PointDir, PointEnd, PointFile, PointWriter, RequestRow,
-    WorkloadRecord, read_point,
+    FindingCode, OfferedLoad, Phases, PointDir, PointEnd, PointFile, PointWriter, ProbeRecord,
+    RequestRow, WorkloadRecord, read_point,
 };
 use plimsoll_server::LaunchError;
 use plimsoll_units::{Clock as _, Rate, RunClock, RunNanos};
@@ -53,6 +53,8 @@ pub(crate) struct PointPlan<'a> {
     /// The trace that the requests come from, if they do.
     pub(crate) replay: Option<&'a Replay>,
     pub(crate) workers: u32,
+    /// What is asked of it as a probe of a search.
+    pub(crate) probe: Option<ProbeRecord>,
     /// Time that the points after this one will take.
     pub(crate) after: Duration,
 }
@@ -169,6 +171,7 @@ pub(crate) fn measure(
             shared_prefix: repeated_share(plan, &rows, window).or(plan.workload.shared_prefix),
             ..plan.workload.clone()
         },
+        probe: plan.probe.clone(),
     };
     dir.write_point_file(&file)?;
     Ok(MeasuredPoint { file, rows, remarks, lost: seen.lost, gpu_lost: seen.gpu_lost })

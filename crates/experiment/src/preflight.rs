@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use plimsoll_server::{ServerError, TokenizeInput};
+use plimsoll_server::{ServerError, TokenizeInput, UnreachableCause};
+use plimsoll_units::{Clock as _, RunClock, RunNanos};
 use plimsoll_workload::{Api, BodyTemplate, Encoder, Workload};
 use serde::Deserialize;
 use tokio::runtime::Runtime;
@@ -13,6 +14,8 @@ use crate::interrupt::Interrupt;
 use crate::matrix::ClientTable;
 use crate::target::Target;
 
+/// Where the prompt of a single request is taken from, far from those of any point.
+const ASIDE: u64 = u64::MAX / 2;
 /// How often a server that is busy is asked again.
 const BUSY_TRIES: u32 = 5;
 
@@ -24,14 +27,18 @@ pub(crate) struct Preflight {
     pub(crate) exact_input: bool,
     /// Whether the server runs answers to the length asked for.
     pub(crate) exact_output: bool,
+    /// How long a request of the workload takes with nothing beside it, where that was asked.
+    pub(crate) one_request: Option<Duration>,
     pub(crate) remarks: Vec<String>,
 }
 
-/// Probes the server and calibrates the workload against it.
+/// Probes the server and calibrates the workload against it; with `one_request`, sends one of its
+/// requests and sees how long it takes.
 pub(crate) fn preflight(
     target: &Target,
     table: &ClientTable,
     workload: &Workload,
+    one_request: bool,
     runtime: &Runtime,
     interrupt: &Interrupt,
 ) -> Result<Preflight, RunError> {
@@ -65,12 +72,51 @@ pub(crate) fn preflight(
         ));
     }
     let encoder = workload.encoder(calibration.as_ref(), &template)?;
+    let one_request = if one_request {
+        let (took, remark) = time_one(&ask, &template, &encoder, workload.mean_output_tokens())?;
+        remarks.push(remark);
+        Some(took)
+    } else {
+        None
+    };
     Ok(Preflight {
+        one_request,
         encoder,
         exact_input: calibration.is_some_and(|calibration| calibration.report().exact),
         exact_output: template.ignore_eos,
         remarks,
     })
+}
+
+/// How long a request of the workload takes with nothing beside it: of one request, more in proportion
+/// where its answer is shorter than the mean. A remark says what was seen.
+fn time_one(
+    ask: &Ask<'_>,
+    template: &BodyTemplate,
+    encoder: &Encoder,
+    mean_output_tokens: f64,
+) -> Result<(Duration, String), RunError> {
+    let request = encoder.starting_at(ASIDE).encode(0);
+    let clock = RunClock::start();
+    let took = match ask.patiently(template, &request.body) {
+        Ok(Ok(_)) => clock.now() - RunNanos::ZERO,
+        Ok(Err(refusal)) => return Err(RunError::Probe(refusal.message)),
+        // Slower than anybody waits before a load is known: then that is known.
+        Err(RunError::Target(ServerError::Unreachable {
+            cause: UnreachableCause::Timeout,
+            ..
+        })) => {
+            let took = clock.now() - RunNanos::ZERO;
+            return Ok((
+                took,
+                format!("one request alone took more than {:.0} s", took.as_secs_f64()),
+            ));
+        }
+        Err(error) => return Err(error),
+    };
+    let tokens = request.output_tokens_planned;
+    let remark = format!("one request alone took {:.3} s for {tokens} tokens", took.as_secs_f64());
+    Ok((took.mul_f64((mean_output_tokens / f64::from(tokens.max(1))).max(1.0)), remark))
 }
 
 /// Finds the fullest body that the server takes: some refuse fields that they do not know.

@@ -2,6 +2,7 @@
 
 mod group;
 mod prologue;
+mod search;
 mod targets;
 mod words;
 

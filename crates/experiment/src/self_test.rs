@@ -108,6 +108,7 @@ fn test(
         },
         replay: None,
         workers: plan.workers,
+        probe: None,
         after: Duration::ZERO,
     };
     let dir = folder.point(point.id)?;

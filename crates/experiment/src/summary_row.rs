@@ -38,6 +38,7 @@ pub(crate) fn summary_row(point: &PointSummary) -> SummaryRow {
         stable: point.stability.stable,
         drift_per_s: point.stability.drift_per_s.value,
         in_flight_mean: point.stability.in_flight_mean,
+        probe: point.probe.as_ref().map(|probe| probe.record.number),
         ttft: quantiles(&point.ttft),
         service_ttft: quantiles(&point.service_ttft),
         tpot: quantiles(&point.tpot),

@@ -73,6 +73,7 @@ max-output = 10
 arrivals = { ramp = { to = 60, over = "30s" } }
 rates = [1, 2]
 concurrency = [1, 2]
+search = { precision = 0.01, confidence = 0.9, from = 1, to = 2, time = "1m", requests = 1000, goal = "capacity" }
 max-in-flight = 100
 window = { warm-up = "1s", measure = "2s", drain-limit = "3s" }
 [client]
@@ -143,6 +144,7 @@ fn every_key_has_its_line() {
         "workload.trace",
         "load",
         "load.window",
+        "load.search",
         "client",
     ] {
         for key in known_instead_of(&format!("{table}.zz=1")) {
@@ -182,6 +184,7 @@ fn every_form_and_every_word_is_there() {
         "samplers.gpu=zz",
         "client.api=zz",
         "client.stamps=zz",
+        "load.search.goal=zz",
         &format!("workload.input-tokens={trace}"),
         "workload.trace={ path = \"x\", format = \"zz\" }",
         "workload.trace={ path = \"x\", format = \"csv\", time-unit = \"zz\" }",
@@ -225,6 +228,7 @@ fn every_key_of_a_full_matrix_is_there() {
         "workload.trace",
         "load",
         "load.window",
+        "load.search",
         "client",
     ] {
         for key in known_instead_of(&format!("{table}.zz=1")) {
@@ -235,20 +239,33 @@ fn every_key_of_a_full_matrix_is_there() {
 
 #[test]
 fn defaults_are_those_that_the_page_names() {
-    let matrix = source(SMALL).parse().expect("the small matrix is sound");
+    let mut source = source(SMALL);
+    // A search has defaults where there is one.
+    source.set("load.search={}");
+    let matrix = source.parse().expect("the small matrix is sound");
     let matrix = serde_json::to_value(&matrix).expect("a matrix is data");
     let page = page();
     let mut checked = 0;
-    for table in
-        ["/experiment", "/server", "/samplers", "/workload", "/load", "/load/window", "/client"]
-    {
+    for table in [
+        "/experiment",
+        "/server",
+        "/samplers",
+        "/workload",
+        "/load",
+        "/load/window",
+        "/load/search",
+        "/client",
+    ] {
         let Some(Value::Object(keys)) = matrix.pointer(table) else { panic!("no {table}") };
         for (key, value) in keys {
-            let written = ["kind", "input-tokens", "output-tokens", "rates", "window"];
+            let written = ["kind", "input-tokens", "output-tokens", "rates", "window", "search"];
             if written.contains(&key.as_str()) {
                 continue;
             }
-            let line = row(&page, key).unwrap_or_else(|| panic!("no line for {key}"));
+            // Keys of other tables have the same names.
+            let part = if table == "/load/search" { "### `load.search`" } else { "" };
+            let (_, section) = page.split_once(part).expect("the page has the section");
+            let line = row(section, key).unwrap_or_else(|| panic!("no line for {key}"));
             // "| key | allowed | default | example |": the third cell.
             let default = line.split('|').nth(3).expect("the line has four cells").trim();
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);

@@ -262,6 +262,7 @@ fn play(source: StampSource, stalls: Stalls) -> Option<Played> {
         gpus: Vec::new(),
         gpu_sampling: None,
         imported: None,
+        probe: None,
         workload: WorkloadRecord {
             shared_prefix: None,
             exact_output: true,

@@ -126,7 +126,10 @@ pub(crate) fn decode_summary(batch: &RecordBatch) -> Result<Vec<SummaryRow>, Tab
             })?;
         }
     }
-    // Formats before 1.2 knew nothing of the circumstances.
+    // Formats before 1.3 knew no searches, those before 1.2 nothing of the circumstances.
+    if cells.has(summary::PROBE) {
+        cells.may(summary::PROBE, |to, value| to.probe = value)?;
+    }
     if cells.has(circumstance::QUEUE_TIME) {
         circumstances(&mut cells)?;
     }

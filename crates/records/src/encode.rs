@@ -177,6 +177,7 @@ pub(crate) fn encode_summary(rows: &[SummaryRow]) -> RecordBatch {
         .put(circumstance::TTFT_REST, may(|row| row.ttft_rest_mean_ms))
         .put(circumstance::PREFIX_HIT_SHARE, may(|row| row.prefix_hit_share))
         .put(circumstance::PREEMPTIONS, may(|row| row.preemptions))
+        .put(summary::PROBE, Arc::new(UInt32Array::from_iter(rows.iter().map(|row| row.probe))))
         .put(circumstance::RUNNING_MEAN, may(|row| row.running_mean))
         .put(circumstance::WAITING_MEAN, may(|row| row.waiting_mean))
         .put(circumstance::KV_CACHE_USAGE_MAX, may(|row| row.kv_cache_usage_max))

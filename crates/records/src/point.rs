@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::circumstances::{GpuWindow, SamplingRecord, ServerCounters, ServerStart, SettingRecord};
 use crate::imported::ImportedRecord;
 use crate::instrument::{ClockRecord, StampsRecord, WorkerRecord};
+use crate::probe::ProbeRecord;
 
 /// One point of a run: one load on one server setting.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -59,6 +60,9 @@ pub struct PointFile {
     /// What another tool's file says, where the point was measured by another tool.
     #[serde(default)]
     pub imported: Option<ImportedRecord>,
+    /// What was asked of it as a probe of a search; `None` at any other point.
+    #[serde(default)]
+    pub probe: Option<ProbeRecord>,
 }
 
 /// What was offered at a point.

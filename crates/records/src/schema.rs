@@ -240,6 +240,7 @@ columns! {
         STABLE = "stable": Boolean,
         DRIFT = "drift_per_s": Float64,
         IN_FLIGHT_MEAN = "in_flight_mean": Float64,
+        PROBE = "probe": UInt32 optional,
     }
 }
 

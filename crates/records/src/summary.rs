@@ -50,6 +50,8 @@ pub struct SummaryRow {
     pub drift_per_s: f64,
     /// Mean number of requests in flight over the window.
     pub in_flight_mean: f64,
+    /// Its place in its search, from 0; `None` at a point that is no probe.
+    pub probe: Option<u32>,
     /// Time to first token.
     pub ttft: QuantilesMs,
     /// First token - sent.

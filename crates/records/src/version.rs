@@ -24,7 +24,8 @@ impl FormatVersion {
     /// Changes: 1.0, first format. 1.1, what the client knows of itself: `shared` chunks, `chunk_gap` of
     /// the summary, prewarmed connections, the records of stamps, clock, wake-ups and self-tests. 1.2, the
     /// circumstances: `gpu.parquet`, `server.parquet`, `server.log`, settings in effect, GPUs. 1.3, points that
-    /// other tools measured: `imported`, `claims`; four codes of the audit.
+    /// other tools measured: `imported`, `claims`; four codes of the audit; probes of
+    /// searches.
     pub const CURRENT: Self = Self { major: 1, minor: 3 };
 
     /// Whether this build can read a folder of this version.

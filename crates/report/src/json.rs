@@ -13,13 +13,15 @@ use crate::environment::Environment;
 use crate::input::ReportInput;
 use crate::instrument::Instrument;
 use crate::ladder::{Ladder, Rung, State, ladders, ms};
+use crate::search;
 use crate::settings::Settings;
 
 /// The report as one JSON object.
 ///
 /// Keys: `verdict`; `allowed` and `denied`, what the matrix says so of the audit's codes;
 /// `capacity_per_s` (`value`, `low`, `high`), `lower_bound`, `plateau_per_s`, `slo_capacity_per_s`,
-/// `knee_per_s`, `limit` (`by`, `sentence`, `numbers`) of the one group of points, `null` when there are
+/// `knee_per_s`, `searches` (each with its `goal`, what it found, what it took and why it `stopped`;
+/// empty for a ladder), `limit` (`by`, `sentence`, `numbers`) of the one group of points, `null` when there are
 /// several; `groups` with the same for each, and its `factors`; `points`, each with its `id` and the
 /// place of its `group`; `findings`; `environment` and `settings`; `instrument`, what the client knows
 /// of itself; `results`, the path of the folder. Rates are per second and rounded to six digits,
@@ -63,6 +65,7 @@ pub fn json(input: &ReportInput<'_>) -> Value {
             ("plateau_per_s"),
             ("slo_capacity_per_s"),
             ("knee_per_s"),
+            ("searches"),
             ("limit"),
         ]
         .into_iter()
@@ -105,6 +108,7 @@ fn group(ladder: &Ladder<'_>) -> Value {
         "plateau_per_s": optional_estimate(saturation.plateau_per_s),
         "slo_capacity_per_s": optional(saturation.slo_capacity_per_s),
         "knee_per_s": optional(saturation.knee_per_s),
+        "searches": ladder.group.searches.iter().map(|it| search::json(it, number)).collect::<Vec<_>>(),
         "limit": ladder.group.limit.as_ref().map(circumstances::limit),
     })
 }
@@ -120,6 +124,7 @@ fn point(group: usize, rung: &Rung<'_>, input: &ReportInput<'_>) -> Value {
         "id": point.id,
         "group": group,
         "repetition": point.repetition,
+        "probe": point.probe.as_ref().map(|probe| probe.record.number),
         "rate_per_s": point.load.rate_per_s().map(number),
         "concurrency": concurrency,
         "achieved_rate_per_s": number(point.achieved_rate_per_s),

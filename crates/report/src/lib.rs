@@ -74,6 +74,7 @@ mod lints;
 mod markdown;
 mod numbers;
 mod resent;
+mod search;
 mod server_time;
 mod settings;
 mod table;

@@ -9,7 +9,8 @@ use crate::findings::Entry;
 use crate::gpus;
 use crate::input::ReportInput;
 use crate::ladder::{Axis, Ladder, Rung, State};
-use crate::numbers::{UNKNOWN, count, estimate, latency, plain, three_digits};
+use crate::numbers::{UNKNOWN, count, estimate, latency, percent, plain, three_digits};
+use crate::search;
 
 /// One line of what a ladder says: `capacity: 36.4 req/s, 95 % interval 35.9 to 36.9; note`.
 pub(crate) struct Fact {
@@ -98,6 +99,7 @@ pub(crate) fn headline(ladder: &Ladder<'_>, verdict: Verdict) -> String {
 }
 
 const CAPACITY: &str = "capacity";
+const SLO_CAPACITY: &str = "SLO capacity";
 
 /// Capacity, plateau, knee and SLO capacity of a ladder; what limits its server and what its tokens
 /// cost in energy, where that is known.
@@ -107,6 +109,13 @@ pub(crate) fn facts(ladder: &Ladder<'_>, manifest: &Manifest) -> Vec<Fact> {
     if ladder.axis == Axis::Concurrency {
         // Of a closed loop nothing of this is expected, so what is missing is no news.
         facts.retain(|fact| fact.name == CAPACITY || fact.value != UNKNOWN);
+    }
+    if !ladder.group.searches.is_empty() {
+        // What a search does not look for is no news either, and its plateau is its capacity.
+        facts.retain(|fact| {
+            fact.name == CAPACITY || (fact.name == SLO_CAPACITY && fact.value != UNKNOWN)
+        });
+        facts.extend(search::facts(ladder));
     }
     facts.extend(limit(ladder));
     facts.extend(gpus::fact(ladder));
@@ -148,7 +157,11 @@ fn capacity(ladder: &Ladder<'_>) -> Fact {
         } else {
             "the points do not bound it"
         };
-        return Fact::new(CAPACITY, UNKNOWN.to_owned(), String::new(), why.to_owned());
+        let why = match ladder.group.searches.first() {
+            Some(searched) => searched.found.stopped.to_string(),
+            None => why.to_owned(),
+        };
+        return Fact::new(CAPACITY, UNKNOWN.to_owned(), String::new(), why);
     };
     let [value, low, high] = estimate(&estimated);
     let tokens = ladder.mean_output_tokens().map(|mean| {
@@ -159,11 +172,13 @@ fn capacity(ladder: &Ladder<'_>) -> Fact {
         )
     });
     if ladder.group.saturation.lower_bound {
-        let ended = "the ladder ended before saturation".to_owned();
+        let searched = !ladder.group.searches.is_empty();
+        let what = if searched { "search" } else { "ladder" };
+        let ended = format!("the {what} ended before saturation");
         let note = [Some(ended), tokens].into_iter().flatten().collect::<Vec<_>>().join("; ");
         return Fact::new(CAPACITY, format!("at least {value} req/s"), String::new(), note);
     }
-    let interval = format!("95 % interval {low} to {high}");
+    let interval = format!("{} interval {low} to {high}", percent(search::confidence(ladder)));
     Fact::new(CAPACITY, format!("{value} req/s"), interval, tokens.unwrap_or_default())
 }
 
@@ -206,14 +221,14 @@ fn slo_capacity(ladder: &Ladder<'_>, manifest: &Manifest) -> Fact {
     let terms = slo_terms(manifest);
     let terms = if terms.is_empty() { "the SLO".to_owned() } else { terms };
     let (value, note) = match ladder.slo_capacity() {
-        Some(rate) => (
-            format!("{} req/s", plain(rate)),
-            format!("the highest offered rate that also meets {terms}"),
-        ),
+        Some(rate) => {
+            (format!("{} req/s", plain(rate)), format!("the highest rate that also meets {terms}"))
+        }
         None if judged => (UNKNOWN.to_owned(), format!("no stable point meets {terms}")),
         None => (UNKNOWN.to_owned(), "no SLO was set".to_owned()),
     };
-    Fact::new("SLO capacity", value, String::new(), note)
+    let interval = search::slo_interval(ladder).unwrap_or_default();
+    Fact::new(SLO_CAPACITY, value, interval, note)
 }
 
 /// The SLO as the matrix has it, `ttft-p99 500ms, tpot-p99 60ms`; empty when it has none.

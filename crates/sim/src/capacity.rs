@@ -245,6 +245,18 @@ mod tests {
         }
     }
 
+    /// Ten servers of 200 ms: 50 a second by arithmetic, by the formula and by the engine.
+    #[test]
+    fn a_queue_sustains_servers_over_service_time() {
+        let settings = Settings { max_num_seqs: 10, ..Settings::default() };
+        let mix = LengthMix { input: Lengths::Constant(16), output: Lengths::Constant(20) };
+        let form = capacity(&ModelProfile::queue(), &settings, &mix).unwrap();
+        let run = overload_run(&ModelProfile::queue(), &settings, &mix, 1, 4_000).unwrap();
+        assert!((form.requests_per_s.per_second() - 50.0).abs() < 1e-9, "{form:?}");
+        assert!((run.requests_per_s.per_second() - 50.0).abs() < 0.01, "{run:?}");
+        assert_eq!((form.binding, run.binding), (Binding::Slots, Binding::Slots));
+    }
+
     #[test]
     fn formula_and_engine_agree_where_the_budget_binds() {
         let settings = Settings { max_num_batched_tokens: Some(256), ..Settings::default() };

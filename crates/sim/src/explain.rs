@@ -88,10 +88,28 @@ pub fn explain(
             format!("the overload run, bound by {}: it is the engine itself", run.binding),
         );
     }
+    if law_is_a_queue(profile) {
+        let servers = limits.max_num_seqs * settings.data_parallel_size;
+        let service = profile.step_base.as_secs_f64() * mix.output.mean();
+        line(
+            "as a queue",
+            format!(
+                "{servers} servers, first come first served, {:.1} ms a request on average: \
+                 {:.3} requests/s",
+                service * 1e3,
+                f64::from(servers) / service
+            ),
+        );
+    }
     line("TTFT at low load", format!("{:.2} ms for the mean prompt", first * 1e3));
     line("TPOT at low load", format!("{:.2} ms", millis(profile.step_time(1, 0))));
     line("seed of the overload run", seed.to_string());
     Ok(text)
+}
+
+/// Whether a request takes the same time whatever else is served beside it.
+fn law_is_a_queue(profile: &ModelProfile) -> bool {
+    profile.step_per_sequence.is_zero() && profile.step_per_prefill_token.is_zero()
 }
 
 #[cfg(test)]
@@ -107,6 +125,12 @@ mod tests {
         for part in ["2.000 ms + 0.0200 ms * running", "closed form", "overload run", "slots"] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
+        assert!(!text.contains("as a queue"), "{text}");
+        let ten = Settings { max_num_seqs: 10, ..Settings::default() };
+        let mix = LengthMix { input: Lengths::Constant(16), ..mix };
+        let text = explain(&ModelProfile::queue(), &ten, &mix, 1).unwrap();
+        let queue = "10 servers, first come first served, 200.0 ms a request on average: 50.000";
+        assert!(text.contains(queue), "{text}");
         let long = LengthMix { input: Lengths::Constant(4096), ..mix };
         let error = explain(&ModelProfile::tiny(), &settings, &long, 1).unwrap_err();
         assert!(error.to_string().contains("4096"), "{error}");

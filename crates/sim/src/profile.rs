@@ -42,7 +42,7 @@ const fn micros(count: u64) -> Span {
 
 impl ModelProfile {
     /// The names [`ModelProfile::built_in`] knows.
-    pub const BUILT_IN: [&'static str; 3] = ["qwen3-14b", "tiny", "tiny-128k"];
+    pub const BUILT_IN: [&'static str; 4] = ["qwen3-14b", "tiny", "tiny-128k", "queue"];
 
     /// The built-in profile called `name`, `None` when there is none.
     #[must_use]
@@ -51,6 +51,7 @@ impl ModelProfile {
             "qwen3-14b" => Some(Self::qwen3_14b()),
             "tiny" => Some(Self::tiny()),
             "tiny-128k" => Some(Self::tiny_128k()),
+            "queue" => Some(Self::queue()),
             _ => None,
         }
     }
@@ -96,6 +97,26 @@ impl ModelProfile {
             max_model_len: 131_072,
             num_gpu_blocks: 65_536,
             ..Self::tiny()
+        }
+    }
+
+    /// A queue: `max-num-seqs` servers, first come first served, each of which takes 10 ms for a token
+    /// of the answer, whatever the others do and however long the prompt is.
+    ///
+    /// With c servers and answers of o tokens it sustains c / (o * 10 ms) requests a second: ten
+    /// servers and 20 tokens, 50. Prompts cost no time as long as those that begin within 10 ms fit
+    /// into `max-num-batched-tokens` together.
+    #[must_use]
+    pub fn queue() -> Self {
+        Self {
+            name: "queue".to_owned(),
+            step_base: micros(10_000),
+            step_per_sequence: micros(0),
+            step_per_prefill_token: micros(0),
+            max_model_len: 4_096,
+            num_gpu_blocks: 65_536,
+            template_tokens: 4,
+            natural_stop: None,
         }
     }
 

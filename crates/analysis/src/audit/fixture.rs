@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use plimsoll_records::{
     ChunkRow, ClockRecord, ConnectionUse, Finding, FindingCode, GpuWindow, OfferedLoad, Outcome,
-    Phases, PointEnd, PointFile, RequestRow, ServerCounters, ServerStart, SettingRecord,
-    SettingState, StampSource, StampsRecord, WorkerRecord, WorkloadRecord,
+    Phases, PointEnd, PointFile, ProbeRecord, RequestRow, SearchGoal, SearchRecord, ServerCounters,
+    ServerStart, SettingRecord, SettingState, StampSource, StampsRecord, WorkerRecord,
+    WorkloadRecord,
 };
-use plimsoll_units::RunNanos;
+use plimsoll_units::{RunNanos, Span};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution, Exp};
@@ -83,6 +84,7 @@ impl Fixture {
             gpus: Vec::new(),
             gpu_sampling: None,
             imported: None,
+            probe: None,
             workload: WorkloadRecord {
                 shared_prefix: Some(0.0),
                 exact_output: true,
@@ -212,6 +214,30 @@ pub(crate) fn group(value: &str, more: u32, capacity: Estimate) -> Group {
         factors: BTreeMap::from([("n".to_owned(), value.to_owned())]),
         points: points.collect(),
         saturation: Saturation { capacity_per_s: Some(capacity), ..Saturation::default() },
+        searches: Vec::new(),
         limit: None,
+    }
+}
+
+/// What is asked of the `number`th probe of a search for the capacity between 20 and 1,000 req/s.
+pub(crate) fn probe_record(number: u32) -> ProbeRecord {
+    let span = |seconds| Span::new(std::time::Duration::from_secs(seconds));
+    ProbeRecord {
+        number,
+        since_ns: RunNanos::ZERO,
+        window: span(4),
+        warm_up_at_most: span(2),
+        end_when_overloaded: Some(0.1),
+        drain: true,
+        search: SearchRecord {
+            goal: SearchGoal::Capacity,
+            from_per_s: 20.0,
+            to_per_s: 1000.0,
+            precision: 0.03,
+            confidence: 0.95,
+            shortest_window: span(2),
+            time: None,
+            requests: None,
+        },
     }
 }

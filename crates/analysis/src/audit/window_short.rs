@@ -20,8 +20,13 @@ const SPANS: f64 = 5.0;
 const FOR_P90: u64 = 36;
 const FOR_P99: u64 = 368;
 
+const OF_A_PROBE: &str =
+    "a search measures the capacity; for latency, measure a ladder of rates below it";
+
 /// Looks at stable points only, for an unstable one's latency grows with the window. Fewer requests
-/// than a p99 needs are a note, because the p99 is then shown as not known.
+/// than a p99 needs are a note, because the p99 is then shown as not known. So is all of it at the
+/// probe of a search, whose window is as long as its question about the capacity needs: that it is
+/// short says nothing against the capacity.
 pub(super) fn check(evidence: &Evidence<'_>) -> Option<Finding> {
     if !evidence.is_stable() {
         return None;
@@ -34,7 +39,10 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Option<Finding> {
     let p99 = if e2e.is_empty() { 0.0 } else { e2e[rank(e2e.len(), 0.99)] };
     let throughput = ok as f64 / seconds;
     let numbers = [("window_s", seconds), ("e2e_p99_s", p99), ("ok_requests", ok as f64)];
+    let is_probe = evidence.summary.probe.is_some();
     let found = |severity, message: String, remedy: &str| {
+        let (severity, remedy) =
+            if is_probe { (Severity::Note, OF_A_PROBE) } else { (severity, remedy) };
         Some(finding(FindingCode::WindowShort, severity, message, &numbers, remedy))
     };
     if seconds < SPANS * p99 {
@@ -95,6 +103,15 @@ mod tests {
         let found = fixture.find(FindingCode::WindowShort).unwrap();
         assert_eq!(found.severity, Severity::Warning);
         assert!(found.remedy.contains("26 s"), "{}", found.remedy);
+    }
+
+    #[test]
+    fn the_short_window_of_a_probe_is_no_more_than_a_note() {
+        let mut fixture = Fixture::with(2, 1.0, 20.0);
+        fixture.point.probe = Some(super::super::fixture::probe_record(0));
+        let found = fixture.find(FindingCode::WindowShort).unwrap();
+        assert_eq!(found.severity, Severity::Note);
+        assert!(found.remedy.contains("ladder"), "{}", found.remedy);
     }
 
     #[test]

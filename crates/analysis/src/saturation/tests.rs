@@ -55,6 +55,7 @@ fn point(rate: f64, through: f64, half: f64, stable: bool) -> PointSummary {
         server_start: plimsoll_records::ServerStart::default(),
         first_arrivals: Vec::new(),
         timeline: Vec::new(),
+        probe: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a search has found.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::{
@@ -41,6 +42,41 @@ pub enum Stopped {
     RangeEnd,
     /// The server gave too many answers that contradict each other.
     Undecided,
+    /// The audit voided one and the same probe three times.
+    Void,
+    /// Nobody made the next probe: the run was interrupted, or lost its target.
+    Interrupted,
+}
+
+impl Stopped {
+    /// The word for it in files and reports.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Precision => "precision",
+            Self::Time => "time",
+            Self::Requests => "requests",
+            Self::RangeEnd => "range-end",
+            Self::Undecided => "undecided",
+            Self::Void => "void",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+impl fmt::Display for Stopped {
+    /// Why it ended, as a half-sentence.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Precision => "it ended because the interval was as narrow as was asked for",
+            Self::Time => "it ended because its time was spent",
+            Self::Requests => "it ended because its requests were spent",
+            Self::RangeEnd => "it ended with its range, which does not bound the capacity",
+            Self::Undecided => "it ended because the server's answers contradict each other",
+            Self::Void => "it ended because the audit voided the same probe three times",
+            Self::Interrupted => "it was cut off",
+        })
+    }
 }
 
 /// Throughput that falls under overload.

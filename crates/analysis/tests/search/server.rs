@@ -264,6 +264,7 @@ fn point(rate: f64, seed: u64, ended: PointEnd, phases: Phases, mean: f64) -> Po
         gpus: Vec::new(),
         gpu_sampling: None,
         imported: None,
+        probe: None,
         workload: WorkloadRecord {
             shared_prefix: Some(0.0),
             exact_output: true,

@@ -295,6 +295,7 @@ pub(crate) fn measure(
         gpus: Vec::new(),
         gpu_sampling: None,
         imported: None,
+        probe: None,
         workload: WorkloadRecord {
             shared_prefix: Some(0.0),
             exact_output: true,

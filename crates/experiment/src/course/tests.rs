@@ -122,3 +122,64 @@ fn a_lost_target_and_an_interrupt_end_any_phase() {
         );
     }
 }
+
+fn probe(end_when_overloaded: Option<f64>) -> ProbeRecord {
+    let span = |seconds| Span::new(Duration::from_secs(seconds));
+    ProbeRecord {
+        number: 0,
+        since_ns: RunNanos::ZERO,
+        window: span(10),
+        warm_up_at_most: span(3),
+        end_when_overloaded,
+        drain: false,
+        search: plimsoll_records::SearchRecord {
+            goal: plimsoll_records::SearchGoal::Capacity,
+            from_per_s: 1.0,
+            to_per_s: 1000.0,
+            precision: 0.03,
+            confidence: 0.95,
+            shortest_window: span(2),
+            time: None,
+            requests: None,
+        },
+    }
+}
+
+/// A server that does 40 requests a second of 100, seen every tenth of a second until it is over:
+/// when that is, and why.
+fn overloaded(end_when_overloaded: Option<f64>) -> (f64, PointEnd) {
+    let window = WindowPlan { warm_up: None, drain_limit: Span::default(), ..plan(None) };
+    let detector = Some(OverloadDetector::new(Some(1.0)));
+    let mut course =
+        Course::new(window, RunNanos::ZERO, detector).of_probe(Some(&probe(end_when_overloaded)));
+    for tenth in 1..1000 {
+        let now = f64::from(tenth) / 10.0;
+        let (due, ended) = ((now * 100.0) as u64, (now * 40.0) as u64);
+        let sight = Sight {
+            due,
+            ended,
+            ok: ended,
+            // It never settles: only the cap ends this warm-up.
+            longest_e2e: Duration::from_secs_f64(now),
+            output_tokens: ended * 10,
+            due_in_window_open: due - ended,
+            ..calm(now)
+        };
+        if let Phase::Over(why) = course.look(&sight) {
+            return (now, why);
+        }
+    }
+    panic!("it never ended");
+}
+
+#[test]
+fn a_probe_ends_as_it_was_asked_to() {
+    // The warm-up's cap is 3 s; the throughput is known five seconds later.
+    let (end, why) = overloaded(Some(0.1));
+    assert_eq!(why, PointEnd::Overloaded);
+    assert!((8.0..10.0).contains(&end), "{end}");
+    // The whole window, and not a moment of drain.
+    let (end, why) = overloaded(None);
+    assert_eq!(why, PointEnd::DrainLimit);
+    assert!((end - 13.1).abs() < 0.11, "{end}");
+}

@@ -147,6 +147,22 @@ impl MatrixSource {
         }
     }
 
+    /// Whether the text or an override has the key at `path`, whatever it says there.
+    pub(crate) fn sets(&self, path: &str) -> bool {
+        let overridden = |text: &String| {
+            text.split_once('=').is_some_and(|(own, value)| {
+                let below = path.strip_prefix(own.trim());
+                below == Some("")
+                    || below.and_then(|rest| rest.strip_prefix('.')).is_some_and(|rest| {
+                        let value = toml::from_str::<toml::Table>(&format!("value = {value}"));
+                        value.is_ok_and(|table| has(&table, &format!("value.{rest}")))
+                    })
+            })
+        };
+        self.overrides.iter().any(overridden)
+            || toml::from_str::<toml::Table>(&self.text).is_ok_and(|table| has(&table, path))
+    }
+
     /// An error about the key at `path`, with its line if the text has it, or the override that set it.
     #[must_use]
     pub fn error_at(&self, path: &str, message: impl fmt::Display) -> MatrixError {
@@ -221,6 +237,16 @@ fn keys(path: &str) -> Option<Vec<String>> {
         match value {
             toml::Value::Table(inner) => table = inner,
             _ => return Some(keys),
+        }
+    }
+}
+
+/// Whether a table has the key at a path of plain names.
+fn has(table: &toml::Table, path: &str) -> bool {
+    match path.split_once('.') {
+        None => table.contains_key(path),
+        Some((first, rest)) => {
+            table.get(first).and_then(toml::Value::as_table).is_some_and(|inner| has(inner, rest))
         }
     }
 }

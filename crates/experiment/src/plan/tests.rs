@@ -32,7 +32,7 @@ fn refused(from: &str, to: &str) -> String {
 fn a_ladder_is_sorted_and_a_double_rung_is_listed_as_left_out() {
     let plan = plan(GOOD).unwrap();
     let rate = |per_second| PointLoad::Open(Rate::new(per_second).unwrap());
-    assert_eq!(plan.groups[0].loads, Some(vec![rate(1.0), rate(2.0), rate(3.0)]));
+    assert_eq!(plan.groups[0].loads, Loads::Ladder(vec![rate(1.0), rate(2.0), rate(3.0)]));
     assert_eq!(plan.left_out.len(), 1);
     assert_eq!(plan.left_out[0].point, "1 req/s");
     assert_eq!(plan.seed(), 5);
@@ -169,7 +169,7 @@ fn loads_of(plan: &Plan) -> Vec<f64> {
         PointLoad::Open(rate) => rate.per_second(),
         PointLoad::Closed(level) => f64::from(*level),
     };
-    plan.groups[0].loads.as_deref().unwrap_or_default().iter().map(rate).collect()
+    plan.groups[0].loads.known().iter().map(rate).collect()
 }
 
 #[test]
@@ -215,4 +215,54 @@ fn a_replay_that_contradicts_itself_is_refused() {
     with_trace(", at-end = \"end\"", long_enough).unwrap();
     let error = refused("rates = [3, 1, 2, 1]", "arrivals = \"trace\"");
     assert!(error.contains("workload.trace, which is not there"), "{error}");
+}
+
+#[test]
+fn a_search_excludes_what_it_decides_itself() {
+    let search = GOOD.replace("rates = [3, 1, 2, 1]", "search = { precision = 0.01 }");
+    assert!(matches!(plan(&search).unwrap().groups[0].loads, Loads::Search(_)));
+    let refused = |from: &str, to: &str| {
+        assert!(search.contains(from), "{from}");
+        plan(&search.replacen(from, to, 1)).unwrap_err().to_string()
+    };
+    for (from, to, place, word) in [
+        ("[load]", "[load]\nrates = [1]", "m.toml:11: load.search", "search and rates exclude"),
+        ("[load]", "[load]\nrates = \"auto\"", "m.toml:11: load.search", "search and rates"),
+        ("[load]", "[load]\nconcurrency = [1]", "m.toml:11: load.search", "search and concurrency"),
+        ("[load]", "[load]\nmax-in-flight = 9", "m.toml:10: load.max-in-flight", "a cap of 9"),
+        (
+            "[load]",
+            "[load]\narrivals = \"ramp(to=60, over=30s)\"",
+            "m.toml:10: load.arrivals",
+            "`ramp(to=60/s, over=30s)` has no one rate",
+        ),
+        (
+            "[load]",
+            "[load]\nwindow = { measure = \"9s\" }",
+            "m.toml:10: load.window.measure",
+            "9s is not",
+        ),
+        ("0.01", "3", "m.toml:10: load.search.precision", "precision 3 is not within 0.002 to 0.5"),
+        ("0.01", "0.01, from = 5, to = 4", "m.toml:10: load.search.from", "5 to 4"),
+        ("0.01", "0.01, requests = 7", "m.toml:10: load.search.requests", "7 requests"),
+        ("precision", "precison", "m.toml:10:", "did you mean `precision`?"),
+        ("0.01", "0.01, goal = \"knee\"", "m.toml:10:", "`capacity`"),
+    ] {
+        let error = refused(from, to);
+        assert!(error.starts_with(place) && error.contains(word), "{to}: {error}");
+    }
+    let error = with_trace("", "arrivals = \"trace\"\nsearch = {}").unwrap_err().to_string();
+    assert!(error.contains("load.arrivals: `trace` has no one rate"), "{error}");
+    // A window's length is refused wherever it is written, and only if it is.
+    let mut source = MatrixSource::new(Path::new("m.toml"), search.clone());
+    source.set("load.window={ warm-up = \"1s\" }");
+    assert!(Plan::new(source.clone()).is_ok());
+    source.set("load.window.measure=9s");
+    let error = Plan::new(source.clone()).unwrap_err().to_string();
+    assert!(error.contains("load.window.measure: 9s is not for a search"), "{error}");
+    let mut table = MatrixSource::new(Path::new("m.toml"), search.clone());
+    table.set("load.window={ measure = \"9s\" }");
+    assert!(Plan::new(table).is_err());
+    let factor = format!("{search}[factors]\n\"load.window.measure\" = [\"8s\"]\n");
+    assert!(plan(&factor).unwrap_err().to_string().contains("8s is not for a search"));
 }

@@ -32,7 +32,9 @@ pub(super) fn own_rate(
         ));
     }
     match matrix.load.rates {
-        None => Ok(Some(replay.rate())),
+        None if matrix.load.search.is_none() => Ok(Some(replay.rate())),
+        // What a search does not go with is said there.
+        None => Ok(None),
         Some(Rates::Ladder(_) | Rates::Auto) if replay.config().speed.is_some() => Err(source
             .error_at(
                 "workload.trace.speed",

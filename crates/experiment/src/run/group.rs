@@ -1,9 +1,9 @@
-//! The points of one group: its preflight, its pilot, its ladder.
+//! The points of one group: its preflight, its pilot, its ladder or its searches.
 
 use std::time::Duration;
 
 use plimsoll_analysis::AuditedPoint;
-use plimsoll_records::{PointEnd, RunStatus, SelfTestTime, WorkloadRecord};
+use plimsoll_records::{PointEnd, ProbeRecord, RunStatus, SelfTestTime, WorkloadRecord};
 use plimsoll_units::Span;
 
 use super::words::{line, point_id};
@@ -13,7 +13,7 @@ use crate::error::RunError;
 use crate::matrix::{GpuSampling, Matrix, WarmUp};
 use crate::offered::PointLoad;
 use crate::pilot::{Pilot, is_pilot, pilot_id};
-use crate::plan::{GroupPlan, derive_seed};
+use crate::plan::{GroupPlan, Loads, derive_seed};
 use crate::point::{self, MeasuredPoint, PointPlan};
 use crate::preflight::{Preflight, preflight};
 use crate::progress::Event;
@@ -22,6 +22,25 @@ use crate::target::Target;
 
 /// Length of a pilot's window.
 const PILOT_MEASURE: Duration = Duration::from_secs(3);
+
+/// Where the points of one group are measured.
+pub(super) struct Place<'a> {
+    /// What their ids begin with.
+    pub(super) prefix: &'a str,
+    pub(super) group: &'a GroupPlan,
+    pub(super) target: &'a mut Target,
+    pub(super) found: &'a Preflight,
+}
+
+/// One point to measure.
+pub(super) struct Asked<'a> {
+    pub(super) id: &'a str,
+    pub(super) matrix: &'a Matrix,
+    pub(super) load: PointLoad,
+    pub(super) repetition: u32,
+    /// What is asked of it as a probe of a search.
+    pub(super) probe: Option<ProbeRecord>,
+}
 
 impl Run<'_> {
     /// Measures the points of `group` on `target`.
@@ -37,64 +56,92 @@ impl Run<'_> {
             target,
             &group.matrix.client,
             &group.workload,
+            matches!(&group.loads, Loads::Search(plan) if plan.needs_one_request()),
             &self.runtime,
             self.interrupt,
         )?;
         for remark in &found.remarks {
             self.remark(remark.clone());
         }
+        let mut place = Place { prefix, group, target, found: &found };
         let loads = match &group.loads {
-            Some(loads) => loads.clone(),
-            None => match self.pilot(prefix, group, target, &found)? {
+            Loads::Ladder(loads) => loads.clone(),
+            Loads::Pilot => match self.pilot(&mut place)? {
                 Ok(loads) => loads,
                 Err(status) => return Ok(status),
             },
+            Loads::Search(plan) => {
+                return self.repeat(|run, repetition| run.searches(&mut place, plan, repetition));
+            }
         };
         if self.tester.is_none() {
-            self.tester = self.tester(group, target, &loads)?;
+            self.tester = self.tester(group, place.target, &loads)?;
             self.self_test(SelfTestTime::Before)?;
         }
+        self.repeat(|run, repetition| run.ladder(&mut place, &loads, repetition))
+    }
+
+    /// Does something once for each repetition, as long as it is completed.
+    fn repeat(
+        &mut self,
+        mut once: impl FnMut(&mut Self, u32) -> Result<RunStatus, RunError>,
+    ) -> Result<RunStatus, RunError> {
         for repetition in 0..self.plan.matrix.experiment.repetitions {
-            for load in &loads {
-                if self.interrupt.is_raised() {
-                    return Ok(RunStatus::Interrupted);
-                }
-                let id = point_id(prefix, *load, repetition, &self.plan.matrix);
-                let point =
-                    self.point(&id, group, &group.matrix, *load, repetition, target, &found)?;
-                let ended = point.summary.ended;
-                self.done.push(point);
-                self.need_gpus()?;
-                match ended {
-                    PointEnd::Interrupted => return Ok(RunStatus::Interrupted),
-                    PointEnd::TargetLost => return Ok(RunStatus::Failed),
-                    // Its last requests had ended well before the server did.
-                    _ if self.lost => return Ok(RunStatus::Failed),
-                    _ => {}
-                }
+            let status = once(self, repetition)?;
+            if status != RunStatus::Complete {
+                return Ok(status);
             }
         }
         Ok(RunStatus::Complete)
     }
 
-    /// Measures one point, and says what became of it.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "each is another thing that a point is made from"
-    )]
-    fn point(
+    /// Measures the points of a ladder.
+    fn ladder(
         &mut self,
-        id: &str,
-        group: &GroupPlan,
-        matrix: &Matrix,
-        load: PointLoad,
+        place: &mut Place<'_>,
+        loads: &[PointLoad],
         repetition: u32,
-        target: &mut Target,
-        found: &Preflight,
+    ) -> Result<RunStatus, RunError> {
+        for &load in loads {
+            if self.interrupt.is_raised() {
+                return Ok(RunStatus::Interrupted);
+            }
+            let id = point_id(place.prefix, load, repetition, &self.plan.matrix);
+            let matrix = &place.group.matrix;
+            let point =
+                self.point(place, Asked { id: &id, matrix, load, repetition, probe: None })?;
+            let ended = point.summary.ended;
+            self.done.push(point);
+            self.need_gpus()?;
+            if let Some(status) = self.cut_by(ended) {
+                return Ok(status);
+            }
+        }
+        Ok(RunStatus::Complete)
+    }
+
+    /// How a run stands whose last point ended so; `None` where it goes on.
+    pub(super) fn cut_by(&self, ended: PointEnd) -> Option<RunStatus> {
+        match ended {
+            PointEnd::Interrupted => Some(RunStatus::Interrupted),
+            PointEnd::TargetLost => Some(RunStatus::Failed),
+            // Its last requests had ended well before the server did.
+            _ => self.lost.then_some(RunStatus::Failed),
+        }
+    }
+
+    /// Measures one point, and says what became of it.
+    pub(super) fn point(
+        &mut self,
+        place: &mut Place<'_>,
+        asked: Asked<'_>,
     ) -> Result<AuditedPoint, RunError> {
+        let Place { group, ref mut target, found, .. } = *place;
+        let Asked { id, matrix, load, repetition, probe } = asked;
         let mut client = target.client(&self.plan.source, &matrix.client, self.clock)?;
         client.stamps = Grade::find(matrix.client.stamps).source;
-        let after = self.time_left(&group.matrix);
+        // The points after a probe are likely to be as long as it; those after a pilot are not.
+        let after = self.time_left(if probe.is_some() { matrix } else { &group.matrix });
         let plan = PointPlan {
             id,
             ordinal: self.ordinal,
@@ -114,6 +161,7 @@ impl Run<'_> {
             },
             replay: group.workload.replay(),
             workers: workers(matrix),
+            probe,
             after,
         };
         self.ordinal += 1;
@@ -152,7 +200,7 @@ impl Run<'_> {
     }
 
     /// Whether the GPUs could be watched, if they must be.
-    fn need_gpus(&mut self) -> Result<(), RunError> {
+    pub(super) fn need_gpus(&mut self) -> Result<(), RunError> {
         match self.gpu_lost.take() {
             Some(words) if self.plan.matrix.samplers.gpu == GpuSampling::Required => {
                 Err(RunError::GpuLost(words))
@@ -164,15 +212,12 @@ impl Run<'_> {
     /// Lays the ladder of a group by short closed loops.
     fn pilot(
         &mut self,
-        prefix: &str,
-        group: &GroupPlan,
-        target: &mut Target,
-        found: &Preflight,
+        place: &mut Place<'_>,
     ) -> Result<Result<Vec<PointLoad>, RunStatus>, RunError> {
         self.remark(
             "pilot: closed loops of 1, 2, 4, ... requests find where to lay the ladder".to_owned(),
         );
-        let mut matrix = group.matrix.clone();
+        let mut matrix = place.group.matrix.clone();
         matrix.load.window.warm_up = WarmUp::Auto;
         matrix.load.window.measure = Span::new(PILOT_MEASURE);
         let mut pilot = Pilot::default();
@@ -180,15 +225,13 @@ impl Run<'_> {
             if self.interrupt.is_raised() {
                 return Ok(Err(RunStatus::Interrupted));
             }
-            let id = pilot_id(prefix, level);
+            let id = pilot_id(place.prefix, level);
             let load = PointLoad::Closed(level);
-            let summary = self.point(&id, group, &matrix, load, 0, target, found)?.summary;
+            let asked = Asked { id: &id, matrix: &matrix, load, repetition: 0, probe: None };
+            let summary = self.point(place, asked)?.summary;
             self.need_gpus()?;
-            match summary.ended {
-                PointEnd::Interrupted => return Ok(Err(RunStatus::Interrupted)),
-                PointEnd::TargetLost => return Ok(Err(RunStatus::Failed)),
-                _ if self.lost => return Ok(Err(RunStatus::Failed)),
-                _ => {}
+            if let Some(status) = self.cut_by(summary.ended) {
+                return Ok(Err(status));
             }
             // Tokens over the mean length: completions of so short a window come in waves.
             let mean = summary.mean_output_tokens.unwrap_or(1.0).max(1.0);

@@ -10,7 +10,7 @@ use crate::limits::{Limits, Need};
 use crate::matrix::{Launch, Matrix, SelfTesting};
 use crate::offered::PointLoad;
 use crate::pilot;
-use crate::plan::{GroupPlan, Plan, derive_seed};
+use crate::plan::{GroupPlan, Loads, Plan, derive_seed};
 use crate::self_test::{SelfTestPlan, Shape, self_test};
 use crate::stamping::Grade;
 use crate::target::Target;
@@ -29,11 +29,10 @@ pub(super) struct Tester {
 pub(super) fn check_limits(plan: &Plan, limits: &Limits) -> Result<Vec<String>, RunError> {
     let mut remarks: Vec<String> = Vec::new();
     for group in &plan.groups {
-        let loads = group.loads.clone().unwrap_or_default();
-        let Some(load) = PointLoad::heaviest(loads).or(pilot::heaviest(group.loads.is_none()))
-        else {
-            continue;
-        };
+        let is_pilot = group.loads == Loads::Pilot;
+        let known = PointLoad::heaviest(group.loads.known().iter().copied());
+        // How far a search climbs is the server's affair.
+        let Some(load) = known.or(pilot::heaviest(is_pilot)) else { continue };
         let need = Need {
             load,
             own_server: group.matrix.server.launch == Launch::Sim,
@@ -43,7 +42,7 @@ pub(super) fn check_limits(plan: &Plan, limits: &Limits) -> Result<Vec<String>, 
         match limits.check(&need) {
             Ok(remark) => remarks.extend(remark),
             // How far the pilot climbs is the server's affair: it may never get there.
-            Err(reason) if group.loads.is_none() => remarks.push(format!("pilot: {reason}")),
+            Err(reason) if is_pilot => remarks.push(format!("pilot: {reason}")),
             Err(reason) => {
                 return Err(plan.source.error_at("load.concurrency", reason).into());
             }
@@ -80,7 +79,7 @@ impl Run<'_> {
         let SelfTesting::For(length) = self.plan.matrix.experiment.self_test else {
             return Ok(None);
         };
-        let planned = self.plan.groups.iter().flat_map(|group| group.loads.iter().flatten());
+        let planned = self.plan.groups.iter().flat_map(|group| group.loads.known());
         let Some(load) = PointLoad::heaviest(planned.chain(loads).copied()) else {
             return Ok(None);
         };

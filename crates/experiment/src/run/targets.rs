@@ -4,11 +4,11 @@ use plimsoll_analysis::judge_settings;
 use plimsoll_records::{FindingCode, LeftOut};
 
 use super::Run;
-use super::words::point_id;
+use super::words::{point_id, start_id};
 use crate::error::RunError;
 use crate::matrix::Launch;
 use crate::pilot::pilot_id;
-use crate::plan::{GroupPlan, derive_seed, factor_text};
+use crate::plan::{GroupPlan, Loads, derive_seed, factor_text};
 use crate::target::{Opening, Target};
 
 impl Run<'_> {
@@ -82,11 +82,12 @@ impl Run<'_> {
         self.plan.groups.iter().any(started)
     }
 
-    /// The id of the first point of a group.
+    /// The folder of the first point of a group, for the log of the server's start.
     fn first_point(&self, group: &GroupPlan, prefix: &str) -> String {
-        match group.loads.as_ref().and_then(|loads| loads.first()) {
-            Some(load) => point_id(prefix, *load, 0, &self.plan.matrix),
-            None => pilot_id(prefix, 1),
+        match (&group.loads, group.loads.known().first()) {
+            (_, Some(load)) => point_id(prefix, *load, 0, &self.plan.matrix),
+            (Loads::Search(_), None) => start_id(prefix),
+            (_, None) => pilot_id(prefix, 1),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! How points are called, and the line that says what became of one.
 
-use plimsoll_analysis::PointSummary;
-use plimsoll_records::OfferedLoad;
+use plimsoll_analysis::{Found, PointSummary};
+use plimsoll_records::{OfferedLoad, ProbeRecord, SearchGoal, SearchRecord};
+use plimsoll_units::Rate;
 
 use crate::matrix::Matrix;
 use crate::offered::PointLoad;
@@ -17,6 +18,53 @@ pub(super) fn point_id(prefix: &str, load: PointLoad, repetition: u32, matrix: &
     } else {
         format!("{prefix}{load}")
     }
+}
+
+/// The id of a probe: ids of one run sort by the order of their probes.
+pub(super) fn probe_id(
+    prefix: &str,
+    probe: &ProbeRecord,
+    rate: Rate,
+    repetition: u32,
+    matrix: &Matrix,
+) -> String {
+    let repetition =
+        if matrix.experiment.repetitions > 1 { format!("rep{repetition}-") } else { String::new() };
+    // Behind `probe`, and so are its probes.
+    let slo = if is_slo(&probe.search) { "slo-" } else { "" };
+    format!("{prefix}{repetition}{slo}probe-{:03}-rate-{}", probe.number + 1, rate.per_second())
+}
+
+/// The folder of the log of a server's start, where the first probe is not known by then.
+pub(super) fn start_id(prefix: &str) -> String {
+    format!("{prefix}probe-000-start")
+}
+
+fn is_slo(record: &SearchRecord) -> bool {
+    matches!(record.goal, SearchGoal::Slo { .. })
+}
+
+/// One line about what a search has found.
+pub(super) fn found_line(found: &Found, record: &SearchRecord) -> String {
+    let what = if is_slo(record) { "SLO capacity" } else { "capacity" };
+    let rate = match found.capacity_per_s {
+        None => "not found".to_owned(),
+        Some(capacity) if found.lower_bound => format!("at least {:.4} req/s", capacity.value),
+        Some(capacity) => format!(
+            "{:.4} req/s ({:.4} to {:.4} at {} %)",
+            capacity.value,
+            capacity.low,
+            capacity.high,
+            100.0 * record.confidence
+        ),
+    };
+    format!(
+        "search: {what} {rate}; {} probes, {} requests, {:.0} s; {}",
+        found.probes.len(),
+        found.requests,
+        found.time.as_secs_f64(),
+        found.stopped
+    )
 }
 
 /// One line about a point that is over.

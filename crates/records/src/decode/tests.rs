@@ -90,7 +90,7 @@ prop_compose! {
             energy_j_per_output_token, energy_j_per_request, output_tokens_per_s_per_w,
             gpu_throttled_share,
         ] in prop::array::uniform7(of(-1e9..1e9)),
-        gpus in any::<Option<u32>>(),
+        [gpus, probe] in prop::array::uniform2(any::<Option<u32>>()),
     ) -> SummaryRow {
         SummaryRow {
             point, group, repetition, rate_per_s, concurrency, achieved_rate_per_s, window_s, due,
@@ -101,7 +101,7 @@ prop_compose! {
             queue_time_mean_ms, prefill_time_mean_ms, decode_time_mean_ms, ttft_rest_mean_ms,
             prefix_hit_share, preemptions, running_mean, waiting_mean, kv_cache_usage_max, gpus,
             gpu_sm_utilisation_mean_pct, gpu_power_mean_w, energy_j_per_output_token,
-            energy_j_per_request, output_tokens_per_s_per_w, gpu_throttled_share,
+            energy_j_per_request, output_tokens_per_s_per_w, gpu_throttled_share, probe,
         }
     }
 }

@@ -9,9 +9,10 @@ use std::time::Duration;
 use plimsoll_records::{
     CacheState, ChunkRow, Claim, ClockRecord, ConnectionUse, ErrorRecord, Finding, FindingCode,
     FormatVersion, GpuLink, GpuRecord, LagRecord, LeftOut, Machine, Manifest, OfferedLoad, Outcome,
-    Phases, PointDir, PointEnd, PointFile, PointWriter, QuantilesMs, RequestRow, RunStatus,
-    SamplingRecord, SelfTest, SelfTestTime, ServerStart, Severity, StampSource, StampsRecord,
-    SummaryRow, Tool, WorkerRecord, WorkloadRecord, WrittenPoint,
+    Phases, PointDir, PointEnd, PointFile, PointWriter, ProbeRecord, QuantilesMs, RequestRow,
+    RunStatus, SamplingRecord, SearchGoal, SearchRecord, SelfTest, SelfTestTime, ServerStart,
+    Severity, StampSource, StampsRecord, SummaryRow, Tool, WorkerRecord, WorkloadRecord,
+    WrittenPoint,
 };
 use plimsoll_units::RunNanos;
 
@@ -256,6 +257,24 @@ pub(crate) fn point_file() -> PointFile {
             cpu_share: None,
             remark: None,
         }),
+        probe: Some(ProbeRecord {
+            number: 3,
+            since_ns: at(0),
+            window: "2s".parse().unwrap(),
+            warm_up_at_most: "1s".parse().unwrap(),
+            end_when_overloaded: Some(0.125),
+            drain: true,
+            search: SearchRecord {
+                goal: SearchGoal::Slo { attainment: 0.75 },
+                from_per_s: 1.0,
+                to_per_s: 100.0,
+                precision: 0.03125,
+                confidence: 0.9375,
+                shortest_window: "1500ms".parse().unwrap(),
+                time: Some("1m".parse().unwrap()),
+                requests: Some(2000),
+            },
+        }),
         workload: WorkloadRecord {
             shared_prefix: Some(0.0),
             exact_output: true,
@@ -305,6 +324,7 @@ pub(crate) fn summary() -> Vec<SummaryRow> {
         stable: true,
         drift_per_s: 0.125,
         in_flight_mean: 12.5,
+        probe: Some(3),
         ttft: of(61.5, 60.0, 75.0, None),
         service_ttft: of(61.0, 59.5, 74.5, None),
         tpot: of(11.0, 10.5, 12.0, Some(14.0)),

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use plimsoll_analysis::{
-    Ceilings, ChunkCounts, Counts, Estimate, Goodput, Group, Judgement, LatencySummary,
-    PointSummary, Quantile, Saturation, Stability, TimelineSample, Window,
+    Ceilings, ChunkCounts, Counts, Estimate, Found, Goal, Goodput, Group, Judgement,
+    LatencySummary, PeakAndFall, PointSummary, ProbeResult, Quantile, Saturation, SearchConfig,
+    Searched, Stability, Stopped, TimelineSample, Window,
 };
 use plimsoll_records::{
     ClockRecord, Finding, FindingCode, LagRecord, Manifest, OfferedLoad, Phases, PointEnd,
@@ -123,6 +124,7 @@ fn point_file(point: &PointSummary) -> PointFile {
         gpus: vec![],
         gpu_sampling: None,
         imported: None,
+        probe: None,
         workload: WorkloadRecord {
             shared_prefix: Some(0.0),
             exact_output: true,
@@ -239,6 +241,7 @@ pub(crate) fn point(rate: f64, capacity: f64) -> PointSummary {
         server_start: ServerStart::default(),
         first_arrivals: Vec::new(),
         timeline,
+        probe: None,
     }
 }
 
@@ -272,6 +275,7 @@ pub(crate) fn group(capacity: f64) -> Group {
             knee_per_s: Some((capacity * 0.06).floor() * 10.0),
             voided: vec![],
         },
+        searches: vec![],
         limit: None,
     }
 }
@@ -295,6 +299,62 @@ pub(crate) fn resent() -> Judgement {
     judgement.groups[0].points[2].counts.resent = 1;
     judgement.groups[0].points[3].counts.resent = 2;
     judgement
+}
+
+/// Two searches on a server whose throughput falls under overload: one for its capacity, with a probe
+/// that the audit voided, and one for the SLO's that ran out of time.
+pub(crate) fn searched() -> Judgement {
+    let mut config = SearchConfig::new(2.0, 10_000.0);
+    (config.precision, config.confidence) = (0.01, 0.99);
+    let peak = about(CAPACITY, 0.008);
+    let probes = |rates: &[f64]| {
+        rates.iter().map(|&rate| ProbeResult::nothing(rate, Duration::from_secs(4))).collect()
+    };
+    let capacity = Searched {
+        repetition: 0,
+        config: config.clone(),
+        found: Found {
+            capacity_per_s: Some(peak),
+            lower_bound: false,
+            stopped: Stopped::Precision,
+            peak_and_fall: Some(PeakAndFall {
+                peak_per_s: peak,
+                overloaded_per_s: about(CAPACITY * 0.75, 0.02),
+                at_rate_per_s: 54.0,
+            }),
+            probes: probes(&[2.0, 6.0, 18.0, 54.0, 45.5, 35.0]),
+            requests: 1893,
+            time: Duration::from_millis(48_300),
+        },
+        void: 1,
+    };
+    let slo = Searched {
+        repetition: 0,
+        config: SearchConfig { goal: Goal::Slo { attainment: 0.9 }, ..config },
+        found: Found {
+            capacity_per_s: Some(about(24.2, 0.05)),
+            stopped: Stopped::Time,
+            peak_and_fall: None,
+            probes: probes(&[22.75, 45.5]),
+            requests: 1210,
+            time: Duration::from_secs(60),
+            ..capacity.found.clone()
+        },
+        void: 0,
+    };
+    let points = [2.0, 6.0, 18.0, 35.0, 45.5, 54.0].map(|rate| point(rate, CAPACITY)).to_vec();
+    let group = Group {
+        points,
+        saturation: Saturation {
+            capacity_per_s: Some(peak),
+            plateau_per_s: Some(about(CAPACITY * 0.75, 0.02)),
+            slo_capacity_per_s: Some(24.2),
+            ..Saturation::default()
+        },
+        searches: vec![capacity, slo],
+        ..group(CAPACITY)
+    };
+    judgement(Verdict::Valid, vec![group], vec![])
 }
 
 /// Warnings that differ from point to point, a p99 that is not known, and failures.
@@ -399,6 +459,7 @@ pub(crate) fn closed_loop() -> Judgement {
         factors: BTreeMap::new(),
         points: points.collect(),
         saturation: Saturation::default(),
+        searches: vec![],
         limit: None,
     };
     judgement(Verdict::Valid, vec![group], vec![])

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use insta::assert_snapshot;
 use plimsoll_analysis::Judgement;
-use plimsoll_report::{ReportInput, json, markdown, terminal};
+use plimsoll_report::{ReportInput, html, json, markdown, terminal};
 
 use crate::fixture;
 
@@ -44,6 +44,58 @@ fn terminal_several_groups() {
 #[test]
 fn terminal_closed_loop() {
     assert_snapshot!(on_terminal(&fixture::closed_loop(), 100, false));
+}
+
+#[test]
+fn terminal_search() {
+    assert_snapshot!(on_terminal(&fixture::searched(), 100, false));
+}
+
+#[test]
+fn every_form_says_what_a_search_took_and_why_it_ended() {
+    let (manifest, mut judgement) = (fixture::manifest(), fixture::searched());
+    for group in &mut judgement.groups {
+        group.points.truncate(1);
+    }
+    let input = ReportInput::new(&manifest, &judgement, Path::new(RESULTS));
+    let facts: Vec<String> = markdown(&input)
+        .lines()
+        .skip_while(|line| !line.starts_with("| | | 95 % interval |"))
+        .take_while(|line| line.starts_with('|'))
+        .map(str::to_owned)
+        .collect();
+    assert_snapshot!(facts.join("\n"));
+    let page = html(&input).unwrap();
+    for part in ["99 % interval 36.1 to 36.7", "1,893 requests in 48.3 s", "its time was spent"] {
+        assert!(page.contains(part), "{part}");
+    }
+    assert_snapshot!(serde_json::to_string_pretty(&json(&input)["searches"]).unwrap());
+}
+
+#[test]
+fn a_search_that_found_nothing_says_why() {
+    let mut judgement = fixture::searched();
+    let group = &mut judgement.groups[0];
+    (group.saturation.capacity_per_s, group.saturation.plateau_per_s) = (None, None);
+    group.searches.truncate(1);
+    let found = &mut group.searches[0].found;
+    (found.capacity_per_s, found.peak_and_fall) = (None, None);
+    found.stopped = plimsoll_analysis::Stopped::Void;
+    let text = on_terminal(&judgement, 100, false);
+    assert!(text.contains("audit voided the same probe three times"), "{text}");
+}
+
+#[test]
+fn repetitions_of_a_search_are_told_apart() {
+    let mut judgement = fixture::searched();
+    let searches = &mut judgement.groups[0].searches;
+    searches[1] = searches[0].clone();
+    searches[1].repetition = 1;
+    searches[1].found.lower_bound = true;
+    let text = on_terminal(&judgement, 100, false);
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("#1 found 36.4 req/s (36.1 to 36.7); 1,893 requests"), "{text}");
+    assert!(words.contains("#2 found at least 36.4 req/s; 1,893"), "{text}");
 }
 
 #[test]

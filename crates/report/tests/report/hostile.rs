@@ -141,6 +141,7 @@ fn a_run_without_points_is_said_to_be_one() {
         factors: Default::default(),
         points: vec![],
         saturation: Saturation::default(),
+        searches: vec![],
         limit: None,
     };
     for groups in [vec![], vec![empty]] {
@@ -333,7 +334,13 @@ fn any_judgement() -> impl Strategy<Value = Judgement> {
                 knee_per_s: knee,
                 voided: points.iter().take(1).map(|point| point.id.clone()).collect(),
             };
-            let group = Group { factors: Default::default(), points, saturation, limit: None };
+            let group = Group {
+                factors: Default::default(),
+                points,
+                saturation,
+                searches: vec![],
+                limit: None,
+            };
             fixture::judgement(Verdict::Qualified, vec![group], vec![])
         },
     )
