@@ -535,3 +535,49 @@ fn a_trace_is_replayed_at_its_instants_and_its_blocks_reach_the_cache() {
     assert!(!findings.contains("prefix-reuse"), "{findings}");
     assert!(!findings.contains("rate-missed"), "{findings}");
 }
+
+#[test]
+fn turns_of_a_conversation_follow_on_their_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = QUICK
+        .replace(
+            "input-tokens = 64\noutput-tokens = 32",
+            "input-tokens = 40\noutput-tokens = 8\nsessions = { turns = 3, think-time = \"50ms\" }",
+        )
+        .replace("[20, 200]", "[60]");
+    let file = matrix(folder.path(), &text);
+    let output = saturation(folder.path()).arg(&file).args(["--json", "-q"]).output().unwrap();
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{}", stderr(&output));
+    let run = ResultsFolder::open(&results(folder.path())).unwrap();
+    let rows = read_point(&run.point("rate-60").unwrap()).unwrap().rows;
+    let turns: std::collections::BTreeMap<_, _> =
+        rows.iter().map(|row| ((row.session.unwrap(), row.turn.unwrap()), row)).collect();
+    assert_eq!(turns.len(), rows.len(), "no turn twice");
+    let mut later = 0;
+    for (&(session, turn), row) in &turns {
+        assert_eq!(row.id, session * 1_000 + u64::from(turn));
+        if !row.outcome.is_ok() {
+            continue;
+        }
+        // The simulator counts words: 31 a turn of the user's and 8 an answer, behind 9 of template.
+        assert_eq!(row.prompt_tokens, Some(40 + turn * 39), "{session} {turn}");
+        let Some(before) = turn.checked_sub(1) else { continue };
+        let before = turns[&(session, before)];
+        assert!(before.outcome.is_ok());
+        assert!(row.intended - before.done >= Duration::from_millis(50));
+        // What was said before is in the cache, in whole blocks of 16.
+        assert_eq!(row.cached_tokens, Some((before.prompt_tokens.unwrap() + 7) / 16 * 16));
+        later += 1;
+    }
+    assert!(later > 30, "{later}");
+    let point = run.point("rate-60").unwrap().read_point_file().unwrap();
+    let share = point.workload.shared_prefix.unwrap();
+    assert!(share > 0.3 && share < 0.7, "{share}");
+    let OfferedLoad::Open { rate_per_s, gap_cv, arrivals, .. } = &point.load else {
+        panic!("conversations arrive in an open loop")
+    };
+    assert_eq!((*rate_per_s, *gap_cv), (60.0, None));
+    assert_eq!(arrivals, "poisson, conversations of 3.00 turns");
+    let findings = std::fs::read_to_string(run.path().join("findings.json")).unwrap();
+    assert!(!findings.contains("prefix-reuse"), "{findings}");
+}

@@ -187,6 +187,35 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
+/// Adds the text that a chunk has for the first choice, if it has any, to `answer`. What is no chunk
+/// adds nothing.
+pub(crate) fn add_answer(answer: &mut String, data: &[u8]) {
+    #[derive(Deserialize)]
+    struct Said {
+        #[serde(default)]
+        choices: Vec<SaidChoice>,
+    }
+    #[derive(Deserialize)]
+    struct SaidChoice {
+        #[serde(default)]
+        index: u32,
+        #[serde(default)]
+        delta: SaidDelta,
+        #[serde(default)]
+        text: Option<String>,
+    }
+    #[derive(Default, Deserialize)]
+    struct SaidDelta {
+        #[serde(default)]
+        content: Option<String>,
+    }
+    let Ok(said) = serde_json::from_slice::<Said>(data) else { return };
+    for choice in said.choices.into_iter().filter(|choice| choice.index == 0) {
+        let texts = [choice.delta.content, choice.text];
+        texts.into_iter().flatten().for_each(|text| answer.push_str(&text));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,6 +253,23 @@ mod tests {
         );
         assert_eq!(delta("{}"), (0, 0, 0, 0));
         assert_eq!(delta("null"), (0, 0, 0, 0));
+    }
+
+    #[test]
+    fn the_answer_is_the_text_of_the_first_choice() {
+        let mut answer = String::new();
+        for data in [
+            r#"{"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}"#,
+            r#"{"choices":[{"index":1,"delta":{"content":"no"}},{"index":0,"delta":{"content":"a\n\"b"}}]}"#,
+            r#"{"choices":[{"delta":{"reasoning_content":"no","content":null}}]}"#,
+            r#"{"choices":[{"index":0,"text":" c"}]}"#,
+            r#"{"choices":null}"#,
+            r#"{"choices":[],"usage":{}}"#,
+            "no json",
+        ] {
+            add_answer(&mut answer, data.as_bytes());
+        }
+        assert_eq!(answer, "a\n\"b c");
     }
 
     #[test]

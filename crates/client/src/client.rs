@@ -103,9 +103,19 @@ impl Client {
     /// Like [`send`](Self::send), but leaves the times of the response to be looked up: by
     /// [`Measured::settle`], or better by a [`Capture`](crate::Capture).
     pub async fn measure(&self, due: Due, request: Request) -> Measured {
+        self.converse(due, request).await.0
+    }
+
+    /// As [`Client::measure`], with the text of the answer's first choice, as far as it came, for a
+    /// conversation that goes on from there; empty unless the request says to keep it. Each chunk is
+    /// then read twice, which costs about as much again as reading it once.
+    pub async fn converse(&self, due: Due, request: Request) -> (Measured, String) {
         let mut row = blank(due, &request);
         let meter = self.config.meter.clone();
         let mut timeline = Timeline::new(request.output_tokens_planned, meter);
+        if request.keep_answer {
+            timeline.keep_answer();
+        }
         let abort = self.config.abort.clone();
         let mut watch = Watch::new(Rc::clone(self.gauge.clock()), abort, self.config.timeouts);
         let mut trail = Trail { source: self.source(), ..Trail::default() };
@@ -117,11 +127,12 @@ impl Client {
             self.leave_trail(&mut link, &row, steps, &mut trail);
             self.keep(link, &ending);
         }
+        let answer = timeline.take_answer();
         let marks = Marks { first_byte, ..timeline.fill(&mut row) };
         row.outcome = ending.outcome;
         row.http_status = ending.status;
         row.error = ending.error.map(|text| self.presentable(text));
-        Measured { row, marks, done: ending.done, trail }
+        (Measured { row, marks, done: ending.done, trail }, answer)
     }
 
     /// The request on a kept connection or a new one, and once more if the kept one was stale.

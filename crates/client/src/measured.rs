@@ -7,7 +7,7 @@
 
 use std::net::SocketAddr;
 
-use plimsoll_records::{ChunkRow, RequestRow, StampSource};
+use plimsoll_records::{ChunkRow, Outcome, RequestRow, StampSource};
 use plimsoll_units::RunNanos;
 
 use crate::position::{Lookup, Moment, Position, Read};
@@ -61,6 +61,12 @@ pub(crate) struct Trail {
 }
 
 impl Measured {
+    /// How the request ended.
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        self.row.outcome
+    }
+
     /// The row, by the times that the reads noted.
     #[must_use]
     pub fn settle(self) -> RequestRow {

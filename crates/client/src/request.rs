@@ -39,6 +39,8 @@ pub struct Request {
     pub session: Option<u64>,
     /// Its place in the conversation, from 0, for the row.
     pub turn: Option<u32>,
+    /// Whether the answer's text is to be kept; see [`Client::converse`](crate::Client::converse).
+    pub keep_answer: bool,
 }
 
 impl Request {
@@ -51,6 +53,7 @@ impl Request {
             output_tokens_planned: 0,
             session: None,
             turn: None,
+            keep_answer: false,
         }
     }
 }

@@ -17,7 +17,7 @@
 
 use plimsoll_records::{Outcome, RequestRow};
 
-use crate::chunk::{ChoiceSet, Choices, Chunk, Usage};
+use crate::chunk::{ChoiceSet, Choices, Chunk, Usage, add_answer};
 use crate::measured::{MarkedChunk, Marks};
 use crate::meter::Meter;
 use crate::position::Position;
@@ -41,6 +41,8 @@ pub(crate) struct Timeline {
     started: ChoiceSet,
     finished: ChoiceSet,
     end: Option<End>,
+    /// The text of the first choice, where it is wanted.
+    answer: Option<String>,
 }
 
 /// The event that ended the stream: what comes after it is not looked at.
@@ -73,7 +75,18 @@ impl Timeline {
             started: 0,
             finished: 0,
             end: None,
+            answer: None,
         }
+    }
+
+    /// Keeps the answer's text from here on.
+    pub(crate) fn keep_answer(&mut self) {
+        self.answer = Some(String::new());
+    }
+
+    /// The answer's text so far; empty where it is not kept.
+    pub(crate) fn take_answer(&mut self) -> String {
+        self.answer.take().unwrap_or_default()
     }
 
     /// Takes the next event, whose last byte arrived at `at`.
@@ -166,6 +179,9 @@ impl Timeline {
                 if let Some(words) = chunk.problem() {
                     let text = or_no_message(words.trim().to_owned());
                     return Some(How::Failed(Outcome::StreamError, text));
+                }
+                if let Some(answer) = &mut self.answer {
+                    add_answer(answer, data);
                 }
                 let no_choices = Choices::default();
                 self.chunk(at, chunk.choices.as_ref().unwrap_or(&no_choices), chunk.usage.as_ref());

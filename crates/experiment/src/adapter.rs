@@ -6,13 +6,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use plimsoll_client::{CaptureHandle, Client, ClientReport, Due, Measured, Request};
-use plimsoll_load::{Start, Target};
+use plimsoll_load::{FollowUps, Start, Target};
 use plimsoll_records::{Outcome, RequestRow, RowSender, StampSource};
-use plimsoll_units::{Clock as _, RunClock};
-use plimsoll_workload::{EncodedRequest, Feeder};
+use plimsoll_units::{Clock as _, RunClock, RunNanos};
+use plimsoll_workload::Feeder;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
+use crate::conversations::Conversations;
 use crate::live::Live;
 
 /// One worker's requests.
@@ -24,6 +25,8 @@ struct Shared {
     clock: RunClock,
     client: Client,
     feeder: RefCell<Feeder>,
+    /// Where requests are turns of conversations.
+    conversations: Option<Conversations>,
     rows: RefCell<RowSender>,
     /// Settles rows by packets, where packets are captured; its sink has a sender of its own.
     capture: Option<CaptureHandle>,
@@ -42,6 +45,7 @@ pub(crate) struct RequestsPlan {
     pub(crate) clock: RunClock,
     pub(crate) client: Client,
     pub(crate) feeder: Feeder,
+    pub(crate) conversations: Option<Conversations>,
     pub(crate) rows: RowSender,
     pub(crate) capture: Option<CaptureHandle>,
     /// The source of stamps that was asked for.
@@ -56,6 +60,7 @@ impl Requests {
             clock: plan.clock,
             client: plan.client,
             feeder: RefCell::new(plan.feeder),
+            conversations: plan.conversations,
             rows: RefCell::new(plan.rows),
             capture: plan.capture,
             stamps: plan.stamps,
@@ -138,18 +143,58 @@ impl Shared {
         }
     }
 
-    fn request(&self, index: u64) -> Request {
-        let (encoded, ready) = self.feeder.borrow_mut().next(index);
-        if !ready {
-            self.bodies_late.set(self.bodies_late.get() + 1);
-        }
-        let EncodedRequest { body, prompt_tokens_planned, output_tokens_planned, .. } = encoded;
-        Request {
-            body,
-            prompt_tokens_planned,
-            output_tokens_planned,
+    /// The request of a start, or why it cannot be sent.
+    fn request(&self, start: Start) -> Result<Request, String> {
+        let encoded = match (&self.conversations, start.turn) {
+            (Some(conversations), 1..) => conversations.next(start.index, start.turn)?,
+            _ => {
+                let (encoded, ready) = self.feeder.borrow_mut().next(start.index);
+                if !ready {
+                    self.bodies_late.set(self.bodies_late.get() + 1);
+                }
+                encoded
+            }
+        };
+        Ok(Request {
+            body: encoded.body,
+            prompt_tokens_planned: encoded.prompt_tokens_planned,
+            output_tokens_planned: encoded.output_tokens_planned,
             session: encoded.session,
             turn: encoded.turn,
+            keep_answer: self.conversations.as_ref().is_some_and(Conversations::keep_answers),
+        })
+    }
+
+    /// The id of a start's row.
+    fn id(&self, start: Start) -> u64 {
+        match &self.conversations {
+            Some(_) => Conversations::id(start.index, start.turn),
+            None => start.index,
+        }
+    }
+
+    /// A turn is over, with its answer or why there is none.
+    fn over(&self, start: Start, now: RunNanos, answer: Result<String, String>) {
+        if let Some(conversations) = &self.conversations {
+            conversations.over(start.index, start.turn, now, answer);
+        }
+    }
+
+    /// The row of a start that was never sent.
+    fn unsent(&self, start: Start, outcome: Outcome, error: String) -> RequestRow {
+        let session = self.conversations.as_ref().map(|_| start.index);
+        RequestRow {
+            id: self.id(start),
+            session,
+            turn: session.map(|_| start.turn),
+            worker: self.worker,
+            intended: start.intended,
+            dequeued: start.dequeued,
+            done: self.clock.now(),
+            outcome,
+            error: Some(error),
+            stamp_source: self.stamps,
+            ..RequestRow::default()
         }
     }
 }
@@ -170,6 +215,11 @@ impl InFlight {
         self.shared.end(measured);
         self.has_row = true;
     }
+
+    fn end_unsent(mut self, row: RequestRow) {
+        self.shared.rows.borrow_mut().send(row);
+        self.has_row = true;
+    }
 }
 
 impl Drop for InFlight {
@@ -186,40 +236,53 @@ impl Drop for InFlight {
 impl Target for Requests {
     fn start(&self, start: Start) -> impl Future<Output = ()> + 'static {
         self.0.live.start(self.0.worker, start.intended);
-        let request = self.0.request(start.index);
+        let request = self.0.request(start);
         let due = Due {
-            id: start.index,
+            id: self.0.id(start),
             worker: self.0.worker,
             intended: start.intended,
             dequeued: start.dequeued,
         };
         let this = InFlight::begin(&self.0);
         async move {
-            let measured = this.shared.client.measure(due, request).await;
-            this.end(measured);
+            match request {
+                Ok(request) => {
+                    let (measured, answer) = this.shared.client.converse(due, request).await;
+                    let now = this.shared.clock.now();
+                    let answer = match measured.outcome() {
+                        Outcome::Ok => Ok(answer),
+                        outcome => Err(format!(
+                            "turn {} of this conversation has no answer ({}), so it ended there",
+                            start.turn,
+                            outcome.as_str()
+                        )),
+                    };
+                    this.shared.over(start, now, answer);
+                    this.end(measured);
+                }
+                Err(why) => {
+                    let row = this.shared.unsent(start, Outcome::Aborted, why.clone());
+                    this.shared.over(start, start.intended, Err(why));
+                    this.end_unsent(row);
+                }
+            }
         }
     }
 
     fn shed(&self, start: Start) {
         self.0.live.start(self.0.worker, start.intended);
         // Its body is taken off the feeder as well, so that later arrivals keep theirs.
-        let request = self.0.request(start.index);
+        let planned = self.0.request(start).ok();
+        let why = "the cap on requests in flight (load.max-in-flight) was reached".to_owned();
+        let row = self.0.unsent(start, Outcome::Shed, why);
         self.0.rows.borrow_mut().send(RequestRow {
-            id: start.index,
-            session: request.session,
-            turn: request.turn,
-            worker: self.0.worker,
-            intended: start.intended,
-            dequeued: start.dequeued,
-            done: self.0.clock.now(),
-            outcome: Outcome::Shed,
-            error: Some(
-                "the cap on requests in flight (load.max-in-flight) was reached".to_owned(),
-            ),
-            prompt_tokens_planned: request.prompt_tokens_planned,
-            output_tokens_planned: request.output_tokens_planned,
-            stamp_source: self.0.stamps,
-            ..RequestRow::default()
+            prompt_tokens_planned: planned.as_ref().and_then(|it| it.prompt_tokens_planned),
+            output_tokens_planned: planned.map_or(0, |it| it.output_tokens_planned),
+            ..row
         });
+    }
+
+    fn follow_ups(&self) -> Option<&FollowUps> {
+        self.0.conversations.as_ref().map(Conversations::follow_ups)
     }
 }

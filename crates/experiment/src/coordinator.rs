@@ -49,8 +49,8 @@ impl<'a> Coordinator<'a> {
         meters: Vec<Meter>,
         origin: RunNanos,
     ) -> Result<Self, RunError> {
-        let overload = matches!(plan.load, PointLoad::Open(_))
-            .then(|| OverloadDetector::new(plan.matrix.load.arrivals.gap_cv()));
+        let overload =
+            matches!(plan.load, PointLoad::Open(_)).then(|| OverloadDetector::new(plan.gap_cv()));
         let window = plan.matrix.load.window.plan();
         Ok(Self {
             plan,
@@ -58,7 +58,8 @@ impl<'a> Coordinator<'a> {
             cpu: vec![[None; 2]; meters.len()],
             meters,
             course: Course::new(window, origin, overload).of_probe(plan.probe.as_ref()),
-            arrivals: Arrivals::new(plan.schedule()?, origin),
+            // How many turns are due only the workers know.
+            arrivals: Arrivals::new(plan.schedule()?.filter(|_| plan.turns.is_none()), origin),
             wall: Wall::new(plan.clock),
             looks: 0,
         })

@@ -85,6 +85,7 @@ impl Crew {
                     ..plan.client.clone()
                 },
                 feeder,
+                encoder: plan.encoder(),
                 rows: writer.sender(),
                 capture: packets.as_ref().map(Capture::handle),
                 live: Arc::clone(live),

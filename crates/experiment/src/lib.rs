@@ -51,6 +51,7 @@ mod adapter;
 mod arrivals;
 mod check;
 mod circumstances;
+mod conversations;
 mod coordinator;
 mod course;
 mod crew;

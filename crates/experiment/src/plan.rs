@@ -7,6 +7,7 @@ mod factors;
 mod loads;
 mod search;
 mod server;
+mod sessions;
 mod slo;
 mod trace;
 
@@ -165,6 +166,7 @@ fn group(
     check_client(source, &matrix)?;
     let workload = Workload::new(&matrix.workload, source.folder(), derive_seed(seed, 0))
         .map_err(|error| source.error_at("workload", error))?;
+    sessions::check(source, &matrix, &workload)?;
     let slo = slo(source, &matrix)?;
     let loads = match trace::own_rate(source, &matrix, &workload)? {
         Some(rate) => Loads::Ladder(vec![PointLoad::Open(rate)]),

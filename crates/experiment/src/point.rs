@@ -3,7 +3,7 @@
 //! The workers ([`Crew`]) and the writer of their rows run by themselves; the coordinator decides when
 //! the point is over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use plimsoll_records::{
 };
 use plimsoll_server::LaunchError;
 use plimsoll_units::{Clock as _, Rate, RunClock, RunNanos};
-use plimsoll_workload::{AtEnd, Encoder, Feeder, Replay};
+use plimsoll_workload::{AtEnd, Encoder, Feeder, History, Replay};
 
 use crate::circumstances::Circumstances;
 use crate::coordinator::Coordinator;
@@ -52,6 +52,8 @@ pub(crate) struct PointPlan<'a> {
     pub(crate) workload: WorkloadRecord,
     /// The trace that the requests come from, if they do.
     pub(crate) replay: Option<&'a Replay>,
+    /// Turns of a conversation on average, where requests are turns.
+    pub(crate) turns: Option<f64>,
     pub(crate) workers: u32,
     /// What is asked of it as a probe of a search.
     pub(crate) probe: Option<ProbeRecord>,
@@ -86,7 +88,15 @@ impl PointPlan<'_> {
         }
     }
 
+    /// The coefficient of variation of the gaps between requests, where it is known.
+    pub(crate) fn gap_cv(&self) -> Option<f64> {
+        self.matrix.load.arrivals.gap_cv().filter(|_| self.turns.is_none())
+    }
+
     fn schedule_at(&self, rate: Rate) -> Result<Schedule, RunError> {
+        // What arrives are conversations; the rate counts all their turns.
+        let per_second = rate.per_second() / self.turns.unwrap_or(1.0).max(1.0);
+        let rate = Rate::new(per_second).unwrap_or(rate);
         match (self.matrix.load.arrivals, self.replay) {
             (LoadArrivals::Process(process), _) => Ok(Schedule::new(process, rate, self.seed)),
             // Without a trace there is nothing to replay, which the plan refuses.
@@ -168,7 +178,9 @@ pub(crate) fn measure(
         gpu_sampling: seen.gpu_sampling,
         imported: None,
         workload: WorkloadRecord {
-            shared_prefix: repeated_share(plan, &rows, window).or(plan.workload.shared_prefix),
+            shared_prefix: repeated_share(plan, &rows, window)
+                .or_else(|| said_before(plan, &rows, window))
+                .or(plan.workload.shared_prefix),
             ..plan.workload.clone()
         },
         probe: plan.probe.clone(),
@@ -204,15 +216,43 @@ fn repeated_share(plan: &PointPlan<'_>, rows: &[RequestRow], window: Window) -> 
     plan.replay?.implied_hits(due.map(|row| row.id)).map(|hits| hits.share())
 }
 
+/// The share of the prompt tokens due in `window` that the turn before had in its prompt, or, where
+/// turns carry the server's own answers, in its answer.
+///
+/// By the server's counts; an upper bound, for what the template puts behind a prompt is no part of the
+/// next one.
+fn said_before(plan: &PointPlan<'_>, rows: &[RequestRow], window: Window) -> Option<f64> {
+    let history = plan.encoder.history()?;
+    let known: HashMap<_, u32> = rows
+        .iter()
+        .filter_map(|row| {
+            let answer = row.output_tokens.filter(|_| history == History::Answer);
+            Some(((row.session?, row.turn?), row.prompt_tokens? + answer.unwrap_or_default()))
+        })
+        .collect();
+    let (mut before, mut all) = (0, 0);
+    for row in rows.iter().filter(|row| window.contains(row.intended)) {
+        let Some(prompt) = row.prompt_tokens else { continue };
+        let last = row.turn.and_then(|turn| turn.checked_sub(1));
+        let said = last.and_then(|turn| known.get(&(row.session?, turn)));
+        before += u64::from(said.copied().unwrap_or_default().min(prompt));
+        all += u64::from(prompt);
+    }
+    (all > 0).then(|| before as f64 / all as f64)
+}
+
 fn offered(plan: &PointPlan<'_>) -> OfferedLoad {
     match plan.load {
         PointLoad::Open(rate) => OfferedLoad::Open {
             arrivals: match (plan.matrix.load.arrivals, plan.replay) {
                 (LoadArrivals::Trace, Some(replay)) => replay.describe(rate),
-                (arrivals, _) => arrivals.to_string(),
+                (arrivals, _) => match plan.turns {
+                    Some(turns) => format!("{arrivals}, conversations of {turns:.2} turns"),
+                    None => arrivals.to_string(),
+                },
             },
             rate_per_s: rate.per_second(),
-            gap_cv: plan.matrix.load.arrivals.gap_cv(),
+            gap_cv: plan.gap_cv(),
             seed: plan.seed,
             max_in_flight: plan.matrix.load.max_in_flight,
         },

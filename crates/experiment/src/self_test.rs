@@ -107,6 +107,7 @@ fn test(
             mean_output_tokens: None,
         },
         replay: None,
+        turns: None,
         workers: plan.workers,
         probe: None,
         after: Duration::ZERO,

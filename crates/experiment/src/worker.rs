@@ -10,9 +10,10 @@ use plimsoll_client::{CaptureHandle, Client, ClientConfig, ClientReport};
 use plimsoll_load::{Driver, Lags, Stop, pacing_runtime};
 use plimsoll_records::RowSender;
 use plimsoll_units::{Clock as _, RunClock, RunNanos};
-use plimsoll_workload::Feeder;
+use plimsoll_workload::{Encoder, Feeder};
 
 use crate::adapter::{Requests, RequestsPlan};
+use crate::conversations::Conversations;
 use crate::error::RunError;
 use crate::live::Live;
 use crate::prewarm::Reserve;
@@ -26,6 +27,8 @@ pub(crate) struct WorkerPlan {
     pub(crate) worker: u32,
     pub(crate) client: ClientConfig,
     pub(crate) feeder: Feeder,
+    /// What encodes the further turns, where requests are turns of conversations.
+    pub(crate) encoder: Encoder,
     pub(crate) rows: RowSender,
     pub(crate) capture: Option<CaptureHandle>,
     pub(crate) live: Arc<Live>,
@@ -134,6 +137,7 @@ fn work(plan: WorkerPlan) -> Result<WorkerEnd, RunError> {
         clock,
         client: Client::new(plan.client)?,
         feeder: plan.feeder,
+        conversations: Conversations::new(plan.encoder),
         rows: plan.rows,
         capture: plan.capture,
         stamps,

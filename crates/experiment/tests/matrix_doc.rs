@@ -69,6 +69,12 @@ spread = "3s"
 at-end = "end"
 max-input = 100
 max-output = 10
+[workload.sessions]
+path = "s.jsonl"
+turns = 3
+think-time = "2s"
+think-time-cv = 1.0
+history = "recorded"
 [load]
 arrivals = { ramp = { to = 60, over = "30s" } }
 rates = [1, 2]
@@ -186,6 +192,7 @@ fn every_form_and_every_word_is_there() {
         "client.stamps=zz",
         "load.search.goal=zz",
         &format!("workload.input-tokens={trace}"),
+        "workload.sessions={ turns = 2, history = \"zz\" }",
         "workload.trace={ path = \"x\", format = \"zz\" }",
         "workload.trace={ path = \"x\", format = \"csv\", time-unit = \"zz\" }",
         "workload.trace={ path = \"x\", format = \"csv\", at-end = \"zz\" }",

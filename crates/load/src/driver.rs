@@ -1,6 +1,6 @@
 //! The driver: starts what is due, at absolute deadlines, and waits for nothing else.
 
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::task::Poll;
@@ -10,11 +10,12 @@ use thiserror::Error;
 use tracing::trace;
 
 use crate::closed::ClosedSteps;
+use crate::follow::{FollowSteps, FollowUp};
 use crate::open::OpenSteps;
 use crate::pacer::Pacer;
 use crate::seats::{Seat, Seats};
 use crate::step::{Due, Step};
-use crate::{ClosedLoop, Lags, OpenLoop, Spin, Start, Stop, Target};
+use crate::{ClosedLoop, FollowUps, Lags, OpenLoop, Spin, Start, Stop, Target};
 
 /// Starts in a row after which the other tasks of the thread get a turn. Only a driver that is
 /// behind gets there; without it one that can never catch up would keep everyone from ever reading
@@ -91,7 +92,11 @@ impl Driver {
         stop: &Stop,
     ) -> Result<DriverReport, DriverError> {
         let mut pacer = Pacer::new(self.clock, self.spin)?;
+        let follow_ups = target.follow_ups();
+        let mut follow = FollowSteps::default();
         let seats = match &self.steps {
+            // The end of a task may be the end of all, if nothing follows.
+            Steps::Open(_) if follow_ups.is_some() => Seats::watched(self.clock, 0),
             Steps::Open(_) => Seats::counted(self.clock),
             Steps::Closed(closed) => Seats::watched(self.clock, closed.concurrency()),
         };
@@ -101,15 +106,20 @@ impl Driver {
             // Listening begins before the stop is read, so that no change falls in between.
             let mut stop_changed = pin!(stop.changed());
             let now = self.clock.now();
-            match self.steps.next(now, &seats, stop.instant()) {
+            let mut step = self.steps.next(now, &seats, stop.instant());
+            if let Some(follow_ups) = follow_ups {
+                follow.take(follow_ups);
+                step = follow.step(step, now, seats.taken(), stop.instant());
+            }
+            match step {
                 Step::Start(due) => {
-                    let start = report.started(due, now);
+                    launch(target, report.started(due, 0, now), seats.take()).await;
+                    burst += 1;
+                }
+                Step::Follow(FollowUp { index, turn, intended }) => {
+                    let start = report.started(Due { index, intended }, turn, now);
                     launch(target, start, seats.take()).await;
                     burst += 1;
-                    if burst == BURST {
-                        burst = 0;
-                        tokio::task::yield_now().await;
-                    }
                 }
                 Step::Shed(due) => target.shed(report.shed(due, now)),
                 Step::Wait(until) => {
@@ -119,9 +129,14 @@ impl Driver {
                         timer = pacer.until(until) => timer?,
                         () = stop_changed.as_mut() => {}
                         () = seats.changed() => {}
+                        () = changed(follow_ups) => {}
                     }
                 }
                 Step::End => return Ok(report),
+            }
+            if burst == BURST {
+                burst = 0;
+                tokio::task::yield_now().await;
             }
         }
     }
@@ -130,12 +145,23 @@ impl Driver {
 impl Steps {
     fn next(&mut self, now: RunNanos, seats: &Seats, stop: RunNanos) -> Step {
         match self {
-            Self::Open(open) => open.step(now, seats.taken(), stop),
+            Self::Open(open) => {
+                seats.drain_freed(|_| ());
+                open.step(now, seats.taken(), stop)
+            }
             Self::Closed(closed) => {
                 seats.drain_freed(|instant| closed.freed(instant));
                 closed.step(now, stop)
             }
         }
+    }
+}
+
+/// Completes when something was said to follow; never where nothing ever is.
+async fn changed(follow_ups: Option<&FollowUps>) {
+    match follow_ups {
+        Some(follow_ups) => follow_ups.changed().await,
+        None => pending().await,
     }
 }
 
@@ -161,7 +187,7 @@ async fn launch(target: &impl Target, start: Start, seat: Seat) {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DriverReport {
-    /// Arrivals started.
+    /// Arrivals started, and what followed on them.
     pub started: u64,
     /// Arrivals that were due and not started, because the cap on tasks in flight was reached.
     pub shed: u64,
@@ -177,8 +203,8 @@ impl DriverReport {
         self.lag.merge(&other.lag);
     }
 
-    fn started(&mut self, due: Due, now: RunNanos) -> Start {
-        let start = Start { index: due.index, intended: due.intended, dequeued: now };
+    fn started(&mut self, due: Due, turn: u32, now: RunNanos) -> Start {
+        let start = Start { index: due.index, turn, intended: due.intended, dequeued: now };
         self.started += 1;
         self.lag.record(start.lag());
         trace!(index = start.index, lag_ns = start.lag().as_nanos(), "start");
@@ -188,7 +214,7 @@ impl DriverReport {
     fn shed(&mut self, due: Due, now: RunNanos) -> Start {
         self.shed += 1;
         trace!(index = due.index, "shed");
-        Start { index: due.index, intended: due.intended, dequeued: now }
+        Start { index: due.index, turn: 0, intended: due.intended, dequeued: now }
     }
 }
 

@@ -5,7 +5,8 @@
 //! [`Schedule`], an endless sequence of [`Arrival`]s; each worker thread takes its [`Shard`] of it
 //! and gives that to a [`Driver`], which calls the [`Target`] you supply, any async task, with a
 //! [`Start`] at each due instant until a [`Stop`]. A [`ClosedLoop`] of fixed concurrency goes
-//! through the same driver and target; [`OpenLoop`] adds a cap to a shard. [`pacing_runtime`] is the
+//! through the same driver and target; [`OpenLoop`] adds a cap to a shard. What is due only when a task
+//! has ended, as the next turn of a conversation, goes through the target's [`FollowUps`]. [`pacing_runtime`] is the
 //! runtime to run it on, one to a thread. The [`DriverReport`] has the [`Lags`] of all starts. How far
 //! ahead of its instants a driver is awake is its [`Spin`]: by default as long as the machine has
 //! lately taken to wake it, so that the median start is a microsecond late and hardly any CPU is
@@ -57,6 +58,7 @@
 mod closed;
 mod driver;
 mod elapsed;
+mod follow;
 mod open;
 mod pacer;
 mod process;
@@ -70,6 +72,7 @@ mod target;
 
 pub use closed::ClosedLoop;
 pub use driver::{Driver, DriverError, DriverReport};
+pub use follow::FollowUps;
 pub use open::OpenLoop;
 pub use plimsoll_units::Lags;
 pub use process::{ArrivalProcess, GapCv, ProcessError};

@@ -2,6 +2,8 @@
 
 use plimsoll_units::RunNanos;
 
+use crate::follow::FollowUp;
+
 /// A start that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Due {
@@ -14,6 +16,8 @@ pub(crate) struct Due {
 pub(crate) enum Step {
     /// Start it now.
     Start(Due),
+    /// Start what follows on another task now.
+    Follow(FollowUp),
     /// It is due and may not start: the cap is reached.
     Shed(Due),
     /// Nothing before this instant, unless a task ends or the stop changes.

@@ -4,12 +4,17 @@ use std::time::Duration;
 
 use plimsoll_units::RunNanos;
 
+use crate::FollowUps;
+
 /// One start: which arrival it is, when it was due, when the driver got to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Start {
     /// Index of the arrival in the point's one sequence, from 0, over all shards.
     pub index: u64,
-    /// When the schedule said; in a closed loop, when the slot fell free.
+    /// Which start of that arrival it is: 0, or what was said to follow ([`FollowUps`]).
+    pub turn: u32,
+    /// When the schedule said; in a closed loop, when the slot fell free; of a follow-up, the instant
+    /// that was given.
     pub intended: RunNanos,
     /// When the driver called the target; never before `intended`.
     pub dequeued: RunNanos,
@@ -37,6 +42,11 @@ pub trait Target {
     /// reached. By default nothing: the driver counts it in any case.
     fn shed(&self, start: Start) {
         let _ = start;
+    }
+
+    /// Where the tasks put what is to follow them, if anything ever does. By default nothing.
+    fn follow_ups(&self) -> Option<&FollowUps> {
+        None
     }
 }
 

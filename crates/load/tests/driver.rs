@@ -6,8 +6,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use plimsoll_load::{
-    ArrivalProcess, ClosedLoop, Driver, DriverReport, OpenLoop, Schedule, Spin, Start, Stop,
-    Target, pacing_runtime,
+    ArrivalProcess, ClosedLoop, Driver, DriverReport, FollowUps, OpenLoop, Schedule, Spin, Start,
+    Stop, Target, pacing_runtime,
 };
 use plimsoll_units::{Clock, Rate, RunClock, RunNanos};
 
@@ -362,4 +362,66 @@ fn runs_in_a_local_set_as_well() {
     let mut starts = log.take();
     starts.sort_by_key(|start| start.index);
     assert_kept(&starts, schedule(), origin, Duration::MAX, &report);
+}
+
+/// Each arrival has three turns, the next one 3 ms after the last one ended.
+#[derive(Debug, Default)]
+struct Turns {
+    log: Log,
+    follow_ups: FollowUps,
+    expected: Rc<RefCell<Vec<(u64, u32, RunNanos)>>>,
+}
+
+impl Target for Turns {
+    fn start(&self, start: Start) -> impl Future<Output = ()> + 'static {
+        self.log.push(start);
+        let (follow_ups, expected) = (self.follow_ups.clone(), Rc::clone(&self.expected));
+        async move {
+            tokio::time::sleep(ms(2)).await;
+            if start.turn < 2 {
+                let due = start.dequeued + ms(5);
+                expected.borrow_mut().push((start.index, start.turn + 1, due));
+                follow_ups.add(start.index, start.turn + 1, due);
+            }
+        }
+    }
+
+    fn follow_ups(&self) -> Option<&FollowUps> {
+        Some(&self.follow_ups)
+    }
+}
+
+#[test]
+fn what_follows_on_a_task_starts_at_its_instant_and_the_driver_waits_for_the_last() {
+    let (clock, turns) = (RunClock::start(), Turns::default());
+    let origin = clock.now() + ms(5);
+    // The schedule is over long before the last turn, and no stop was set.
+    let schedule = Schedule::replay([0, 1, 30].map(ms)).unwrap();
+    let driver = Driver::open(schedule.shard(0, 1).unwrap(), clock, origin);
+    let report = pacing_runtime().unwrap().block_on(driver.run(&turns, &Stop::new())).unwrap();
+    let starts = turns.log.take();
+    assert_eq!((report.started, starts.len()), (9, 9));
+    let mut followed: Vec<_> = starts
+        .iter()
+        .filter(|start| start.turn > 0)
+        .map(|start| (start.index, start.turn, start.intended))
+        .collect();
+    let mut expected = turns.expected.take();
+    followed.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(followed, expected);
+    assert!(starts.iter().all(|start| start.dequeued >= start.intended));
+}
+
+#[test]
+fn what_would_follow_after_the_stop_does_not() {
+    let (clock, turns) = (RunClock::start(), Turns::default());
+    let origin = clock.now() + ms(5);
+    let stop = Stop::new();
+    stop.at(origin + ms(4));
+    let driver =
+        Driver::open(Schedule::replay([ms(0)]).unwrap().shard(0, 1).unwrap(), clock, origin);
+    let report = pacing_runtime().unwrap().block_on(driver.run(&turns, &stop)).unwrap();
+    // The next turn is due 5 ms after the first at the earliest.
+    assert_eq!((report.started, turns.log.take().len()), (1, 1));
 }

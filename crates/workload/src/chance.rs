@@ -35,6 +35,10 @@ pub(crate) enum Source {
     Blocks = 11,
     /// Where in the time of a rounded stamp a request comes.
     Spread = 12,
+    /// How many turns a conversation has.
+    Turns = 13,
+    /// How long a user thinks.
+    ThinkTime = 14,
 }
 
 /// The streams of one source: one per index.

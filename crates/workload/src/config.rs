@@ -5,6 +5,7 @@
 //! build these types by hand, and then opens the files.
 
 mod replay;
+mod sessions;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::error::LengthProblem;
 
 pub use self::replay::{AtEnd, ReplayConfig, ReplayFormat, TimeUnit};
+pub use self::sessions::{History, MOST_TURNS, SessionsConfig};
 
 /// The largest length that may be asked for, in tokens. It is far beyond any model's context and
 /// keeps a slip of the finger from filling the memory.
@@ -52,6 +54,9 @@ pub struct WorkloadConfig {
     /// A recorded trace, instead of `input-tokens` and `output-tokens`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<ReplayConfig>,
+    /// Conversations of several turns instead of single requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<SessionsConfig>,
 }
 
 impl WorkloadConfig {

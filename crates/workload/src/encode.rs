@@ -1,5 +1,7 @@
 //! The encoder: the body of any index, whoever asks and in whatever order.
 
+mod turns;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,7 +16,7 @@ use crate::workload::{Plan, Prompts};
 /// A request body, with what it was planned to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncodedRequest {
-    /// Index of the arrival it belongs to.
+    /// Index of the arrival it belongs to: of its conversation, where it is a turn of one.
     pub index: u64,
     /// The JSON body.
     pub body: Bytes,
@@ -26,9 +28,9 @@ pub struct EncodedRequest {
     pub prompt_tokens_drawn: Option<u32>,
     /// How many tokens the request asks for.
     pub output_tokens_planned: u32,
-    /// The conversation it belongs to. No workload has sessions yet: always `None`.
+    /// The conversation it belongs to, by the index of its arrival; `None` where requests are no turns.
     pub session: Option<u64>,
-    /// Its place in the conversation, from 0. Always `None`, as `session`.
+    /// Its place in the conversation, from 0; `None` as `session`.
     pub turn: Option<u32>,
 }
 
@@ -57,6 +59,9 @@ impl Encoder {
         template: &BodyTemplate,
     ) -> Result<Self, EncodeError> {
         let frame = Frame::new(template)?;
+        if plan.sessions.is_some() && template.api == Api::Completions {
+            return Err(EncodeError::SessionsForCompletions);
+        }
         let composer = match &plan.prompts {
             Prompts::Synthetic { input, prefix } => {
                 let vocabulary = calibration.ok_or(EncodeError::NotCalibrated)?.vocabulary();
@@ -94,6 +99,7 @@ impl Encoder {
                 }
                 None
             }
+            Prompts::Conversations => None,
         };
         Ok(Self { inner: Arc::new(Inner { plan, frame, composer }), first: 0 })
     }
@@ -108,6 +114,9 @@ impl Encoder {
     /// The request of the arrival with this index.
     #[must_use]
     pub fn encode(&self, index: u64) -> EncodedRequest {
+        if self.inner.plan.sessions.is_some() {
+            return self.encode_turn(index, 0, &[]);
+        }
         let Inner { plan, frame, composer } = &*self.inner;
         let place = self.first.wrapping_add(index);
         // The requests of a trace come in its order from the first of every point on.
@@ -144,6 +153,8 @@ impl Encoder {
                     body.extend_from_slice(json.as_bytes());
                 }
             },
+            // Conversations went the other way above.
+            Prompts::Conversations => body = frame.begin(0),
         }
         EncodedRequest {
             index,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use plimsoll_units::Span;
 use thiserror::Error;
 
-use crate::config::MAX_LENGTH_TOKENS;
+use crate::config::{MAX_LENGTH_TOKENS, MOST_TURNS};
 
 /// A length whose numbers make no sense.
 #[derive(Clone, Debug, PartialEq, Error)]
@@ -84,6 +84,36 @@ pub enum ReplayProblem {
     /// A bound that is no length.
     #[error(transparent)]
     Length(LengthProblem),
+}
+
+/// What is wrong with what was written about conversations.
+#[derive(Clone, Debug, PartialEq, Error)]
+#[non_exhaustive]
+pub enum SessionsProblem {
+    /// Nothing says how many turns there are.
+    #[error("give `path` (a file of conversations) or `turns` (of synthetic ones), like turns = 4")]
+    NoTurns,
+    /// Two things say it.
+    #[error("`path` and `turns` exclude each other: the file says how many turns there are")]
+    BothTurns,
+    /// A number of turns that is none.
+    #[error("`turns`: {0}")]
+    Turns(#[source] LengthProblem),
+    /// More turns than have an id.
+    #[error(
+        "`turns` may be {}; allowed are at most {MOST_TURNS}, which a distribution says by `max`",
+        most.map_or_else(|| "any number".to_owned(), |most| most.to_string())
+    )]
+    MostTurns {
+        /// The most that there may be; `None` where nothing bounds it.
+        most: Option<u32>,
+    },
+    /// A spread of think times that is none.
+    #[error("`think-time-cv` is {cv}, allowed are 0 to 10 (standard deviation / mean)")]
+    ThinkTimeCv {
+        /// The coefficient as given.
+        cv: f64,
+    },
 }
 
 /// What is wrong with a line of a trace of JSON objects.
@@ -234,6 +264,17 @@ pub enum WorkloadError {
     /// A whole trace whose keys contradict each other.
     #[error("`trace`: {0}")]
     Replay(#[source] ReplayProblem),
+    /// Conversations whose keys contradict each other.
+    #[error("`sessions`: {0}")]
+    Sessions(#[source] SessionsProblem),
+    /// A key that conversations have no use for, or lack.
+    #[error("`{key}` {problem}")]
+    SessionsAnd {
+        /// The key in the `[workload]` table.
+        key: &'static str,
+        /// What is wrong.
+        problem: &'static str,
+    },
     /// A line of a trace that is no request.
     #[error("{}, line {line}: {problem}", path.display())]
     ReplayLine {
@@ -327,6 +368,12 @@ pub enum PromptProblem {
         /// The keys there are.
         keys: Vec<String>,
     },
+    /// An object without a conversation.
+    #[error("`messages` is not there, which sessions need; its keys are {}", keys.join(", "))]
+    NoMessages {
+        /// The keys there are.
+        keys: Vec<String>,
+    },
     /// An object with two prompts.
     #[error("both `{first}` and `{second}` are there; keep one of them")]
     TwoPrompts {
@@ -348,6 +395,12 @@ pub enum PromptProblem {
     /// A conversation in which nothing waits for an answer.
     #[error("`messages` holds nothing but answers; add a message of role `user`")]
     OnlyAnswers,
+    /// A conversation of more turns than have an id.
+    #[error("the conversation has {turns} turns, allowed are at most {MOST_TURNS}")]
+    ManyTurns {
+        /// How many.
+        turns: usize,
+    },
     /// Neither the line nor the workload says how many tokens to ask for.
     #[error(
         "neither the line nor the workload says how many tokens to ask for; add `max_tokens` to \
@@ -404,6 +457,11 @@ pub enum EncodeError {
         /// The line, from 1.
         line: u64,
     },
+    /// Conversations for an API that takes a text.
+    #[error(
+        "`workload.sessions` are conversations, which the completions API does not take; use the chat API"
+    )]
+    SessionsForCompletions,
     /// A further field that the template sets itself.
     #[error("the extra field `{key}` is one that the body sets itself; remove it from the extras")]
     ReservedField {

@@ -12,7 +12,8 @@
 //! prefix cache finds nothing unless `shared-prefix` gives it something. Lengths are constant,
 //! uniform, lognormal or a trace's columns; input and output from one trace stay together. A whole
 //! trace ([`ReplayConfig`]) brings lengths, instants ([`Replay`]) and, where it knows them, the blocks
-//! that its prompts share.
+//! that its prompts share. Requests may be turns of conversations ([`SessionsConfig`]): each carries what
+//! was said before it, by the file, by the server's own answers, or by synthetic ones.
 //!
 //! Units: lengths are tokens, as the server counts them. Nothing here reads a clock.
 //!
@@ -61,6 +62,7 @@ mod length;
 mod prompts;
 mod remark;
 mod replay;
+mod sessions;
 mod trace;
 mod words;
 mod workload;
@@ -70,13 +72,13 @@ pub use calibrate::{
     Calibration, CalibrationReport, Calibrator, CalibratorOptions, Probe, Verified,
 };
 pub use config::{
-    AtEnd, LengthConfig, LognormalConfig, MAX_LENGTH_TOKENS, ReplayConfig, ReplayFormat, TimeUnit,
-    TraceConfig, TraceOrder, UniformConfig, WorkloadConfig,
+    AtEnd, History, LengthConfig, LognormalConfig, MAX_LENGTH_TOKENS, MOST_TURNS, ReplayConfig,
+    ReplayFormat, SessionsConfig, TimeUnit, TraceConfig, TraceOrder, UniformConfig, WorkloadConfig,
 };
 pub use encode::{EncodedRequest, Encoder};
 pub use error::{
     CalibrationError, EncodeError, LengthProblem, PromptProblem, ReplayLineProblem, ReplayProblem,
-    WorkloadError,
+    SessionsProblem, WorkloadError,
 };
 pub use feeder::Feeder;
 pub use remark::Remark;

@@ -43,36 +43,18 @@ pub(crate) enum Content {
 /// # Errors
 /// When the file cannot be read, holds no prompt, or a line that is none.
 pub(crate) fn read(path: &Path) -> Result<(Vec<FilePrompt>, Vec<Remark>), WorkloadError> {
-    let unreadable = |source| WorkloadError::Read { path: path.to_owned(), source };
-    let mut reader = BufReader::new(File::open(path).map_err(unreadable)?);
     let mut prompts = Vec::new();
     let mut seen = HashSet::new();
     let (mut cut, mut later, mut same) = (0, 0, 0);
-    let mut bytes = Vec::new();
-    for line in 1.. {
-        bytes.clear();
-        if reader.read_until(b'\n', &mut bytes).map_err(unreadable)? == 0 {
-            break;
-        }
-        // A byte order mark may open the file.
-        let text = bytes.strip_prefix(b"\xef\xbb\xbf").filter(|_| line == 1).unwrap_or(&bytes);
-        if text.trim_ascii().is_empty() {
-            continue;
-        }
-        let parsed = parse(text).map_err(|problem| WorkloadError::PromptLine {
-            path: path.to_owned(),
-            line,
-            problem,
-        })?;
+    numbered_lines(path, |line, text| {
+        let parsed = parse(text)?;
         cut += u64::from(parsed.answers_cut);
         later += u64::from(parsed.later_turns);
         same += u64::from(!seen.insert(parsed.content.clone()));
-        prompts.push(FilePrompt {
-            line,
-            content: parsed.content,
-            output_tokens: parsed.output_tokens,
-        });
-    }
+        let (content, output_tokens) = (parsed.content, parsed.output_tokens);
+        prompts.push(FilePrompt { line, content, output_tokens });
+        Ok(())
+    })?;
     if prompts.is_empty() {
         return Err(WorkloadError::Empty { path: path.to_owned(), what: "prompts" });
     }
@@ -86,6 +68,66 @@ pub(crate) fn read(path: &Path) -> Result<(Vec<FilePrompt>, Vec<Remark>), Worklo
     Ok((prompts, remarks.into_iter().flatten().collect()))
 }
 
+/// Hands every line that is not empty to `each`, whose problem is told with the line's number.
+///
+/// # Errors
+/// When the file cannot be read, or `each` has a problem.
+pub(crate) fn each_line(
+    path: &Path,
+    mut each: impl FnMut(&[u8]) -> Result<(), PromptProblem>,
+) -> Result<(), WorkloadError> {
+    numbered_lines(path, |_, text| each(text))
+}
+
+fn numbered_lines(
+    path: &Path,
+    mut each: impl FnMut(u64, &[u8]) -> Result<(), PromptProblem>,
+) -> Result<(), WorkloadError> {
+    let unreadable = |source| WorkloadError::Read { path: path.to_owned(), source };
+    let mut reader = BufReader::new(File::open(path).map_err(unreadable)?);
+    let mut bytes = Vec::new();
+    for line in 1.. {
+        bytes.clear();
+        if reader.read_until(b'\n', &mut bytes).map_err(unreadable)? == 0 {
+            break;
+        }
+        // A byte order mark may open the file.
+        let text = bytes.strip_prefix(b"\xef\xbb\xbf").filter(|_| line == 1).unwrap_or(&bytes);
+        if text.trim_ascii().is_empty() {
+            continue;
+        }
+        each(line, text).map_err(|problem| WorkloadError::PromptLine {
+            path: path.to_owned(),
+            line,
+            problem,
+        })?;
+    }
+    Ok(())
+}
+
+/// The messages of a line that is a conversation, and the tokens it asks for.
+///
+/// # Errors
+/// When it is none.
+pub(crate) fn conversation(line: &[u8]) -> Result<(Vec<Value>, Option<u32>), PromptProblem> {
+    let object = object(line)?;
+    let Some(messages) = object.get("messages") else {
+        return Err(PromptProblem::NoMessages { keys: keys(&object) });
+    };
+    Ok((checked(messages)?.to_vec(), output_tokens(&object)?))
+}
+
+fn object(line: &[u8]) -> Result<Map<String, Value>, PromptProblem> {
+    match serde_json::from_slice(line).map_err(PromptProblem::Json)? {
+        Value::Object(object) => Ok(object),
+        other => Err(PromptProblem::NoObject { found: kind(&other) }),
+    }
+}
+
+fn keys(object: &Map<String, Value>) -> Vec<String> {
+    object.keys().take(12).map(|key| format!("`{}`", shorten(key))).collect()
+}
+
 struct Parsed {
     content: Content,
     output_tokens: Option<u32>,
@@ -94,16 +136,11 @@ struct Parsed {
 }
 
 fn parse(line: &[u8]) -> Result<Parsed, PromptProblem> {
-    let value: Value = serde_json::from_slice(line).map_err(PromptProblem::Json)?;
-    let Value::Object(object) = value else {
-        return Err(PromptProblem::NoObject { found: kind(&value) });
-    };
+    let object = object(line)?;
     let mut present =
         ["prompt", "messages", "turns"].into_iter().filter(|key| object.contains_key(*key));
     let Some(shape) = present.next() else {
-        return Err(PromptProblem::NoPrompt {
-            keys: object.keys().take(12).map(|key| format!("`{}`", shorten(key))).collect(),
-        });
+        return Err(PromptProblem::NoPrompt { keys: keys(&object) });
     };
     if let Some(second) = present.next() {
         return Err(PromptProblem::TwoPrompts { first: shape, second });
@@ -126,6 +163,18 @@ fn parse(line: &[u8]) -> Result<Parsed, PromptProblem> {
 
 /// `messages` without the answers at its end, and whether there were any.
 fn messages(value: &Value) -> Result<(Box<str>, bool), PromptProblem> {
+    let messages = checked(value)?;
+    let kept = messages
+        .iter()
+        .rposition(|message| message["role"] != "assistant")
+        .ok_or(PromptProblem::OnlyAnswers)?
+        + 1;
+    let json = Value::Array(messages[..kept].to_vec()).to_string();
+    Ok((json.into_boxed_str(), kept < messages.len()))
+}
+
+/// `messages`, each of which is one.
+fn checked(value: &Value) -> Result<&[Value], PromptProblem> {
     let messages = list(value, "messages", "a list of messages with at least one")?;
     for (place, message) in messages.iter().enumerate() {
         let key = |field: &str| format!("messages[{place}]{field}");
@@ -142,13 +191,7 @@ fn messages(value: &Value) -> Result<(Box<str>, bool), PromptProblem> {
             Some(other) => return Err(wrong(key(".content"), "a text or a list of parts", other)),
         }
     }
-    let kept = messages
-        .iter()
-        .rposition(|message| message["role"] != "assistant")
-        .ok_or(PromptProblem::OnlyAnswers)?
-        + 1;
-    let json = Value::Array(messages[..kept].to_vec()).to_string();
-    Ok((json.into_boxed_str(), kept < messages.len()))
+    Ok(messages)
 }
 
 fn text(value: &Value, key: &str) -> Result<Box<str>, PromptProblem> {

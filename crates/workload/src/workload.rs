@@ -16,6 +16,7 @@ use crate::length::Lengths;
 use crate::prompts::{self, FilePrompt};
 use crate::remark::Remark;
 use crate::replay::{ImpliedHits, Replay};
+use crate::sessions::{self, Sessions, Turns};
 use crate::trace;
 
 /// What the requests of a run say. Cheap to clone: clones share the files' contents.
@@ -33,6 +34,8 @@ pub(crate) struct Plan {
     pub(crate) output: Option<Lengths>,
     /// The trace that the lengths come from, row by row.
     pub(crate) replay: Option<Replay>,
+    /// The conversations that the requests are turns of.
+    pub(crate) sessions: Option<Sessions>,
     remarks: Vec<Remark>,
     /// The longest sum of a prompt and its answer, where lengths are bounded.
     max_total_tokens: Option<u32>,
@@ -45,6 +48,8 @@ pub(crate) enum Prompts {
     Synthetic { input: Lengths, prefix: Option<(f64, u32)> },
     /// Read from a file.
     File { path: PathBuf, prompts: Vec<FilePrompt>, cycle: Cycle },
+    /// What the conversations of a file say.
+    Conversations,
 }
 
 impl Workload {
@@ -59,13 +64,32 @@ impl Workload {
         check_lengths(config)?;
         let prefix = prefix(config)?;
         let mut remarks = Vec::new();
+        if let Some(table) = &config.sessions {
+            let sessions = Some(Sessions::read(config, table, base_dir, seed)?);
+            if prefix.is_some() {
+                let problem = "and `sessions` exclude each other: turns share what was said before";
+                return Err(WorkloadError::SessionsAnd { key: "shared-prefix", problem });
+            }
+            let input = sessions::lengths(config.input_tokens.as_ref(), seed, Source::InputLength)?;
+            let output =
+                sessions::lengths(config.output_tokens.as_ref(), seed, Source::OutputLength)?;
+            let prompts = match input {
+                Some(input) => Prompts::Synthetic { input, prefix },
+                None => Prompts::Conversations,
+            };
+            // How long a conversation grows only the server knows.
+            let (replay, max_total_tokens) = (None, None);
+            let plan = Plan { seed, prompts, output, replay, sessions, remarks, max_total_tokens };
+            return Ok(Self { plan: Arc::new(plan) });
+        }
         if let Some(trace) = &config.trace {
             let (prompts, output, replay) =
                 replayed(config, trace, prefix, base_dir, &mut remarks)?;
             let max_total_tokens = prompts.longest_with(&output);
             let output = Some(output);
             let replay = Some(replay);
-            let plan = Plan { seed, prompts, output, replay, remarks, max_total_tokens };
+            let sessions = None;
+            let plan = Plan { seed, prompts, output, replay, sessions, remarks, max_total_tokens };
             return Ok(Self { plan: Arc::new(plan) });
         }
         let (prompts, output, max_total_tokens) = match (&config.input_tokens, &config.prompts) {
@@ -100,7 +124,8 @@ impl Workload {
                 (Prompts::File { path, prompts, cycle }, output, None)
             }
         };
-        let plan = Plan { seed, prompts, output, replay: None, remarks, max_total_tokens };
+        let (replay, sessions) = (None, None);
+        let plan = Plan { seed, prompts, output, replay, sessions, remarks, max_total_tokens };
         Ok(Self { plan: Arc::new(plan) })
     }
 
@@ -116,7 +141,7 @@ impl Workload {
     pub fn mean_input_tokens(&self) -> Option<f64> {
         match &self.plan.prompts {
             Prompts::Synthetic { input, .. } => Some(input.mean()),
-            Prompts::File { .. } => None,
+            Prompts::File { .. } | Prompts::Conversations => None,
         }
     }
 
@@ -135,6 +160,11 @@ impl Workload {
                 };
                 prompts.iter().map(of).sum::<f64>() / prompts.len() as f64
             }
+            Prompts::Conversations => {
+                let own = self.plan.spoken_lengths();
+                let of = |own: &Option<u32>| own.map(f64::from).or(usual).unwrap_or_default();
+                own.iter().map(of).sum::<f64>() / own.len().max(1) as f64
+            }
         }
     }
 
@@ -146,6 +176,10 @@ impl Workload {
             Prompts::Synthetic { .. } => usual.flatten(),
             Prompts::File { prompts, .. } => {
                 let own = prompts.iter().map(|prompt| prompt.output_tokens);
+                own.map(|own| own.or(usual.flatten())).try_fold(0, |max, own| Some(max.max(own?)))
+            }
+            Prompts::Conversations => {
+                let own = self.plan.spoken_lengths().into_iter();
                 own.map(|own| own.or(usual.flatten())).try_fold(0, |max, own| Some(max.max(own?)))
             }
         }
@@ -166,6 +200,8 @@ impl Workload {
     #[must_use]
     pub fn shared_token_share(&self) -> Option<f64> {
         match &self.plan.prompts {
+            // Turns repeat what was said before them, which depends on how far conversations come.
+            Prompts::Synthetic { .. } if self.plan.sessions.is_some() => None,
             Prompts::Synthetic { prefix: None, .. } => {
                 let all = self.replay().map_or(0, Replay::len) as u64;
                 Some(self.implied_hits(0..all).unwrap_or_default().share())
@@ -173,7 +209,7 @@ impl Workload {
             Prompts::Synthetic { input, prefix: Some((share, tokens)) } => {
                 Some((share * f64::from(*tokens) / input.mean()).min(1.0))
             }
-            Prompts::File { .. } => None,
+            Prompts::File { .. } | Prompts::Conversations => None,
         }
     }
 
@@ -197,7 +233,21 @@ impl Workload {
         match &self.plan.prompts {
             Prompts::Synthetic { .. } => None,
             Prompts::File { prompts, .. } => Some(prompts.len() as u64),
+            Prompts::Conversations => Some(self.plan.spoken_lengths().len() as u64),
         }
+    }
+
+    /// The mean number of turns of a conversation; 1 where requests are none.
+    #[must_use]
+    pub fn mean_turns(&self) -> f64 {
+        self.plan.sessions.as_ref().map_or(1.0, Sessions::mean_count)
+    }
+
+    /// Whether requests are turns of conversations, of which the first is at the index of its arrival
+    /// and each further one follows on the answer before it.
+    #[must_use]
+    pub fn has_sessions(&self) -> bool {
+        self.plan.sessions.is_some()
     }
 
     /// The lengths asked for at `index`, in tokens: of the prompt, where it is planned, and of the
@@ -241,6 +291,17 @@ impl Plan {
                 let own = prompts[cycle.position(index)].output_tokens;
                 (None, own.unwrap_or_else(usual))
             }
+            Prompts::Conversations => (None, usual()),
+        }
+    }
+
+    /// How many tokens each conversation of a file says that it asks for.
+    fn spoken_lengths(&self) -> Vec<Option<u32>> {
+        match self.sessions.as_ref().map(|sessions| &sessions.turns) {
+            Some(Turns::File { conversations, .. }) => {
+                conversations.iter().map(|conversation| conversation.output_tokens).collect()
+            }
+            _ => Vec::new(),
         }
     }
 }

@@ -266,3 +266,24 @@ fn a_search_excludes_what_it_decides_itself() {
     let factor = format!("{search}[factors]\n\"load.window.measure\" = [\"8s\"]\n");
     assert!(plan(&factor).unwrap_err().to_string().contains("8s is not for a search"));
 }
+
+#[test]
+fn loads_under_which_conversations_would_not_be_what_they_claim_are_refused() {
+    let sessions = "output-tokens = 16\nsessions = { turns = 2 }";
+    let with = |load: &str| {
+        plan(&GOOD.replace("output-tokens = 16", sessions).replace("rates = [3, 1, 2, 1]", load))
+    };
+    with("rates = [3]").unwrap();
+    for (load, parts) in [
+        ("concurrency = [2]", &["load.concurrency", "all turns counted"][..]),
+        ("search = {}", &["load.search", "write the rates"]),
+        ("rates = \"auto\"", &["load.rates", "sends no conversations"]),
+        ("rates = [1]\nmax-in-flight = 9", &["load.max-in-flight", "cut conversations off"]),
+        ("rates = [1]\n[client]\napi = \"completions\"", &["client.api", "chat"]),
+    ] {
+        let error = with(load).unwrap_err().to_string();
+        for part in parts {
+            assert!(error.contains(part), "{load}: {error}");
+        }
+    }
+}

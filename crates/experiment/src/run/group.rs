@@ -160,6 +160,7 @@ impl Run<'_> {
                 mean_output_tokens: Some(group.workload.mean_output_tokens()),
             },
             replay: group.workload.replay(),
+            turns: group.workload.has_sessions().then(|| group.workload.mean_turns()),
             workers: workers(matrix),
             probe,
             after,
