@@ -39,6 +39,9 @@ pub(crate) enum Source {
     Turns = 13,
     /// How long a user thinks.
     ThinkTime = 14,
+    /// The words of prompts that are measured by a tokenizer.
+    #[cfg(feature = "tokenizer")]
+    Exact = 15,
 }
 
 /// The streams of one source: one per index.

@@ -21,7 +21,8 @@
 //! fifty machines send the same bytes for the same index.
 //!
 //! What this crate refuses to do: talk to a server (it says what to count and is told the count),
-//! decide when a request starts, keep a tokenizer, or change a length silently: what is cut or
+//! decide when a request starts, keep a tokenizer (the feature `tokenizer` reads one that is there, for
+//! prompts of an exact length without any server), or change a length silently: what is cut or
 //! raised is a [`Remark`], or shows as planned tokens that differ from the drawn ones.
 //!
 //! ```
@@ -63,6 +64,8 @@ mod prompts;
 mod remark;
 mod replay;
 mod sessions;
+#[cfg(feature = "tokenizer")]
+mod tokenizer;
 mod trace;
 mod words;
 mod workload;
@@ -83,4 +86,6 @@ pub use error::{
 pub use feeder::Feeder;
 pub use remark::Remark;
 pub use replay::{ImpliedHits, Replay};
+#[cfg(feature = "tokenizer")]
+pub use tokenizer::{TokenizerError, TokenizerFile};
 pub use workload::Workload;
