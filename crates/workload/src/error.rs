@@ -1,157 +1,16 @@
 //! What can be wrong with a workload, one enum per operation.
 
+mod line;
+mod written;
+
 use std::io;
 use std::path::PathBuf;
 
 use plimsoll_units::Span;
 use thiserror::Error;
 
-use crate::config::{MAX_LENGTH_TOKENS, MOST_TURNS};
-
-/// A length whose numbers make no sense.
-#[derive(Clone, Debug, PartialEq, Error)]
-#[non_exhaustive]
-pub enum LengthProblem {
-    /// A bound outside what is allowed.
-    #[error("`{field}` is {tokens}, allowed are 1 to {MAX_LENGTH_TOKENS} tokens")]
-    OutOfRange {
-        /// Which number.
-        field: &'static str,
-        /// What it is.
-        tokens: u32,
-    },
-    /// Bounds the wrong way round.
-    #[error("min {min} is above max {max}; exchange them")]
-    Reversed {
-        /// The lower bound as given.
-        min: u32,
-        /// The upper bound as given.
-        max: u32,
-    },
-    /// A mean that clipping would move beyond recognition.
-    #[error("`mean` is {mean}, it must lie between min ({min}) and max ({max}) tokens")]
-    Mean {
-        /// The mean as given.
-        mean: f64,
-        /// The lower bound in effect.
-        min: u32,
-        /// The upper bound in effect.
-        max: u32,
-    },
-    /// A coefficient of variation outside what is allowed.
-    #[error("`cv` is {cv}, allowed are 0 to 10 (standard deviation / mean)")]
-    Cv {
-        /// The coefficient as given.
-        cv: f64,
-    },
-}
-
-/// What is wrong with what was written about a whole trace.
-#[derive(Clone, Debug, PartialEq, Error)]
-#[non_exhaustive]
-pub enum ReplayProblem {
-    /// A plain CSV file with a column that nobody named.
-    #[error(
-        "`{key}` is missing; format \"csv\" needs `time`, `time-unit`, `input` and `output`, like time \
-         = \"t_ms\", time-unit = \"ms\", input = \"prompt_tokens\", output = \"answer_tokens\""
-    )]
-    ColumnMissing {
-        /// The key.
-        key: &'static str,
-    },
-    /// A column named where the format knows it.
-    #[error(
-        "`{key}` is for format \"csv\" alone; format \"{format}\" has columns of its own: remove it"
-    )]
-    ColumnKnown {
-        /// The key.
-        key: &'static str,
-        /// The format.
-        format: &'static str,
-    },
-    /// A span of no length.
-    #[error("`{key}` is 0s; give it a length, or remove it")]
-    Zero {
-        /// The key.
-        key: &'static str,
-    },
-    /// A speed that is none.
-    #[error("`speed` is {speed}, allowed are finite numbers above 0; 2 plays it twice as fast")]
-    Speed {
-        /// The speed as given.
-        speed: f64,
-    },
-    /// A bound that is no length.
-    #[error(transparent)]
-    Length(LengthProblem),
-}
-
-/// What is wrong with what was written about conversations.
-#[derive(Clone, Debug, PartialEq, Error)]
-#[non_exhaustive]
-pub enum SessionsProblem {
-    /// Nothing says how many turns there are.
-    #[error("give `path` (a file of conversations) or `turns` (of synthetic ones), like turns = 4")]
-    NoTurns,
-    /// Two things say it.
-    #[error("`path` and `turns` exclude each other: the file says how many turns there are")]
-    BothTurns,
-    /// A number of turns that is none.
-    #[error("`turns`: {0}")]
-    Turns(#[source] LengthProblem),
-    /// More turns than have an id.
-    #[error(
-        "`turns` may be {}; allowed are at most {MOST_TURNS}, which a distribution says by `max`",
-        most.map_or_else(|| "any number".to_owned(), |most| most.to_string())
-    )]
-    MostTurns {
-        /// The most that there may be; `None` where nothing bounds it.
-        most: Option<u32>,
-    },
-    /// A spread of think times that is none.
-    #[error("`think-time-cv` is {cv}, allowed are 0 to 10 (standard deviation / mean)")]
-    ThinkTimeCv {
-        /// The coefficient as given.
-        cv: f64,
-    },
-}
-
-/// What is wrong with a line of a trace of JSON objects.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum ReplayLineProblem {
-    /// No JSON object.
-    #[error(
-        "this is no JSON object: {0}; allowed is one a line, like {{\"timestamp\": 27482, \
-         \"input_length\": 600, \"output_length\": 50, \"hash_ids\": [0, 1]}}"
-    )]
-    Json(#[source] serde_json::Error),
-    /// A value that is not what its key holds, or missing.
-    #[error("`{key}` is {value}, which is no {what}; allowed are {allowed}")]
-    Value {
-        /// The key.
-        key: &'static str,
-        /// What stands there, shortened.
-        value: String,
-        /// What should stand there.
-        what: &'static str,
-        /// What is allowed.
-        allowed: &'static str,
-    },
-    /// Blocks that do not make up the prompt.
-    #[error(
-        "`hash_ids` has {found} blocks, but a prompt of {input} tokens has {needed} of 512 tokens (the \
-         last may be shorter)"
-    )]
-    Blocks {
-        /// How many there are.
-        found: usize,
-        /// How many there must be.
-        needed: u32,
-        /// Tokens of the prompt.
-        input: u32,
-    },
-}
+pub use self::line::{PromptProblem, ReplayLineProblem};
+pub use self::written::{LengthProblem, ReplayProblem, SessionsProblem};
 
 /// Why a workload could not be built.
 #[derive(Debug, Error)]
@@ -347,66 +206,6 @@ pub enum WorkloadError {
         #[source]
         problem: PromptProblem,
     },
-}
-
-/// What is wrong with a line of a prompt file.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum PromptProblem {
-    /// No JSON.
-    #[error("this is no JSON: {0}; write one object a line, like {{\"prompt\": \"...\"}}")]
-    Json(#[source] serde_json::Error),
-    /// JSON, but no object.
-    #[error("this is {found}, allowed is one object a line, like {{\"prompt\": \"...\"}}")]
-    NoObject {
-        /// What kind of value it is.
-        found: &'static str,
-    },
-    /// An object without a prompt.
-    #[error("none of `prompt`, `messages` and `turns` is there; its keys are {}", keys.join(", "))]
-    NoPrompt {
-        /// The keys there are.
-        keys: Vec<String>,
-    },
-    /// An object without a conversation.
-    #[error("`messages` is not there, which sessions need; its keys are {}", keys.join(", "))]
-    NoMessages {
-        /// The keys there are.
-        keys: Vec<String>,
-    },
-    /// An object with two prompts.
-    #[error("both `{first}` and `{second}` are there; keep one of them")]
-    TwoPrompts {
-        /// The one.
-        first: &'static str,
-        /// The other.
-        second: &'static str,
-    },
-    /// A value of the wrong kind, or empty.
-    #[error("`{key}` must be {allowed}, here it is {found}")]
-    Value {
-        /// The key, with the place in it.
-        key: String,
-        /// What is allowed.
-        allowed: &'static str,
-        /// What stands there, shortened.
-        found: String,
-    },
-    /// A conversation in which nothing waits for an answer.
-    #[error("`messages` holds nothing but answers; add a message of role `user`")]
-    OnlyAnswers,
-    /// A conversation of more turns than have an id.
-    #[error("the conversation has {turns} turns, allowed are at most {MOST_TURNS}")]
-    ManyTurns {
-        /// How many.
-        turns: usize,
-    },
-    /// Neither the line nor the workload says how many tokens to ask for.
-    #[error(
-        "neither the line nor the workload says how many tokens to ask for; add `max_tokens` to \
-         the line or `output-tokens` to the workload"
-    )]
-    NoOutputTokens,
 }
 
 /// Why request bodies cannot be encoded.
