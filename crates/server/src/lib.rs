@@ -68,6 +68,6 @@ pub use model::{ModelInfo, choose_model};
 pub use sampler::{MetricsSampler, Scrape, ServerSamples};
 pub use secret_name::is_secret_name;
 pub use settings::{
-    EngineLog, EngineRow, InEffect, LogFacts, LogTime, Pages, Setting, SettingSource,
-    collect_settings, compare_settings, well_known,
+    EngineLog, EngineRow, InEffect, LogFacts, LogTime, Pages, ReceivedRequest, Setting,
+    SettingSource, collect_settings, compare_settings, well_known,
 };

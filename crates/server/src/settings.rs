@@ -19,6 +19,7 @@ mod log_line;
 mod name;
 mod pages;
 mod python;
+mod received;
 mod server_info;
 mod value;
 
@@ -33,6 +34,7 @@ pub use engine_log::{EngineLog, EngineRow};
 pub use log::LogFacts;
 pub use log_line::LogTime;
 pub use name::well_known;
+pub use received::ReceivedRequest;
 
 /// Where a server says what it runs with; those named first are believed first.
 ///

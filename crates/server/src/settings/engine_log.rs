@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::log_line::{Level, Line, LogTime};
+use super::received::ReceivedRequest;
 
-/// Rows beyond that many are counted but not kept: four months of one engine.
+/// Rows, and received requests, beyond that many are counted but not kept: four months of one engine.
 const MOST_ROWS: usize = 1 << 20;
 
 /// What vLLM's log tells of its engines while they served.
@@ -20,6 +21,8 @@ pub struct EngineLog {
     pub lines: u64,
     /// Requests that the API server logged as received; needs vLLM's request logging.
     pub received: u64,
+    /// Those requests, in the order of the log.
+    pub requests: Vec<ReceivedRequest>,
     /// Requests that were logged as handed to the engine.
     pub added: u64,
     /// Answers of the web server, by HTTP status.
@@ -105,7 +108,12 @@ impl EngineLog {
                 self.preemption_warnings += u64::from(text.contains(" is preempted by "));
             }
             Level::Error => self.errors += 1,
-            Level::Info if text.starts_with("Received request ") => self.received += 1,
+            Level::Info if text.starts_with("Received request ") => {
+                self.received += 1;
+                if self.requests.len() < MOST_ROWS {
+                    self.requests.extend(ReceivedRequest::parse(time, text));
+                }
+            }
             Level::Info if text.starts_with("Added request ") => self.added += 1,
             Level::Info | Level::Debug => {
                 if self.rows.len() < MOST_ROWS

@@ -352,7 +352,8 @@ mod tests {
                 "non-default args: ", "Initializing a V1 LLM engine (v1) with config: ",
                 "Initializing a V", "GPU KV cache size: ", "Maximum concurrency for ",
                 "Engine 000: Avg prompt throughput: ", "Engine ", "# GPU blocks: ",
-                "Chunked prefill is enabled with max_num_batched_tokens=",
+                "Chunked prefill is enabled with max_num_batched_tokens=", "Received request ",
+                "Received request a: prompt: '<|im_start|>", "Received request a: params: SamplingParams(",
             ]),
             rest in ".*", brackets in "[\\[\\]{}()<>'\"\\\\,:=a .0-9]{0,100}",
         ) {

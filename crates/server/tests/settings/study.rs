@@ -92,6 +92,13 @@ fn what_the_engines_did() {
         let engine = &facts.engine;
         // One request to warm up and a thousand; a health check and an answer to each.
         assert_eq!((engine.received, engine.added), (1001, 1001), "{name}");
+        // What reached the server: one limit for all profiles, four prompts, the template twice.
+        assert_eq!(engine.requests.len(), 1001, "{name}");
+        assert!(engine.requests.iter().all(|it| it.max_tokens == Some(256)), "{name}");
+        assert!(engine.requests.iter().all(|it| it.doubled_mark == Some("<|im_start|>")), "{name}");
+        let prompts: std::collections::BTreeSet<_> =
+            engine.requests.iter().filter_map(|it| it.prompt).collect();
+        assert_eq!(prompts.len(), 4, "{name}");
         assert_eq!(engine.answers, [(200, 1002)].into(), "{name}");
         assert_eq!(
             (engine.warnings, engine.errors, engine.preemption_warnings),
