@@ -121,3 +121,24 @@ pub enum Claim {
         serial_share: f64,
     },
 }
+
+impl LogRecord {
+    /// The longest stretch over which requests waited at every periodic line: from the first such line to
+    /// the last. `None` with fewer than three lines, for two make one span, and that is no plateau yet.
+    #[must_use]
+    pub fn saturated(&self) -> Option<(RunNanos, RunNanos)> {
+        let samples = self.saturated_samples();
+        // The first line that saw requests wait only begins the stretch.
+        Some((samples.first()?.at_ns, samples.last()?.at_ns)).filter(|_| samples.len() > 2)
+    }
+
+    /// The periodic lines of that stretch. The throughputs of the first are of the time before it.
+    #[must_use]
+    pub fn saturated_samples(&self) -> &[EngineSample] {
+        let stretches = self.engine.split_inclusive(|sample| sample.waiting == 0);
+        let waiting =
+            |stretch: &'_ [EngineSample]| stretch.iter().filter(|it| it.waiting > 0).count();
+        let longest = stretches.max_by_key(|stretch| waiting(stretch)).unwrap_or_default();
+        &longest[..waiting(longest)]
+    }
+}
