@@ -15,6 +15,7 @@ mod audit;
 mod check;
 mod completions;
 mod report;
+mod import;
 mod sim;
 
 /// The toolbox beside the experiments.
@@ -37,6 +38,8 @@ enum Command {
     Aggregate(aggregate::Aggregate),
     /// Make the report of results folders again, from their files.
     Report(report::Report),
+    /// Read other tools' results into a results folder.
+    Import(import::Import),
     /// Print a shell's completions for this command or an experiment's.
     Completions(completions::Completions),
 }
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Command::Audit(audit) => audit.run(),
         Command::Aggregate(aggregate) => aggregate.run(),
         Command::Report(report) => report.run(),
+        Command::Import(import) => import.run(),
         Command::Completions(completions) => completions.run::<Arguments>(),
     };
     done.unwrap_or_else(|error| {

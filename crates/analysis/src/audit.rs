@@ -34,6 +34,7 @@ mod errors_excluded;
 mod explain;
 mod gpu_shared;
 mod gpu_throttled;
+mod imported;
 mod load_limited;
 mod no_plateau;
 mod not_stationary;
@@ -56,7 +57,7 @@ mod window_short;
 pub use explain::explain;
 
 use plimsoll_records::{
-    Finding, FindingCode, PointFile, RequestRow, SelfTest, SettingRecord, Severity,
+    Claim, Finding, FindingCode, PointFile, RequestRow, SelfTest, SettingRecord, Severity,
 };
 
 use crate::latency::ttft;
@@ -112,7 +113,7 @@ impl<'a> Evidence<'a> {
 pub fn audit_point(point: &PointFile, rows: &[RequestRow], summary: &PointSummary) -> Vec<Finding> {
     let evidence = Evidence { point, rows, summary, window: summary.window };
     let checks: [fn(&Evidence<'_>) -> Option<Finding>; 28] = [
-        setting_not_applied::check,
+        imported::settings,
         server_restarted::check,
         rate_missed::check,
         concurrency_capped::check,
@@ -141,6 +142,9 @@ pub fn audit_point(point: &PointFile, rows: &[RequestRow], summary: &PointSummar
         overload_latency::check,
         drain_bias::check,
     ];
+    // Where another tool kept nothing of its requests, what it says of them is all there is.
+    let imported = point.imported.is_some() && rows.is_empty();
+    let checks = if imported { imported::CHECKS } else { &checks[..] };
     let mut findings: Vec<Finding> = checks.iter().filter_map(|check| check(&evidence)).collect();
     for finding in &mut findings {
         finding.point = Some(point.id.clone());
@@ -198,6 +202,14 @@ pub struct Compared<'a> {
     pub label: &'a str,
     /// Whether it was not saturated, so that its figure is its load's and not the server's.
     pub lower_bound: bool,
+}
+
+/// What the points that another tool measured say together, and what its experiment claims of them: arrivals
+/// that they share, the client's own delay, a speed-up of systems that were not loaded. `points` are those of
+/// `groups`; of points that Plimsoll measured nothing is said.
+#[must_use]
+pub fn judge_imported(points: &[PointFile], claims: &[Claim], groups: &[Group]) -> Vec<Finding> {
+    imported::judge_run(points, claims, groups)
 }
 
 /// What the self-tests of a run say against it as a whole: what the client's own error was on that

@@ -60,6 +60,7 @@ mod estimate;
 mod gaps;
 mod goodput;
 mod gpu_summary;
+mod imported;
 mod in_flight;
 mod judge;
 mod judgement;
@@ -83,7 +84,7 @@ mod window;
 
 pub use audit::{
     Compared, audit_comparison, audit_group, audit_groups, audit_point, audit_scaling, explain,
-    judge_self_tests, judge_settings,
+    judge_imported, judge_self_tests, judge_settings,
 };
 pub use breakdown::{Ceilings, ServerBreakdown};
 pub use comparison::{

@@ -11,7 +11,7 @@ use crate::gpu_summary::Work;
 use crate::in_flight::InFlight;
 use crate::{
     Ceilings, Counts, GpuSummary, PointSummary, Probed, ServerBreakdown, Slo, Window, gaps,
-    goodput, latency, stability, timeline, tokens,
+    goodput, imported, latency, stability, timeline, tokens,
 };
 
 /// Everything that is known of a point, from its rows.
@@ -23,6 +23,9 @@ use crate::{
 /// rows gives zeros and `None`.
 #[must_use]
 pub fn summarise(point: &PointFile, rows: &[RequestRow], slo: &Slo) -> PointSummary {
+    if let Some(record) = point.imported.as_ref().filter(|_| rows.is_empty()) {
+        return imported::summarise(point, record);
+    }
     let window = Window::of(&point.phases);
     let seconds = window.length().as_secs_f64();
     let due = || rows.iter().filter(|row| window.contains(row.intended));

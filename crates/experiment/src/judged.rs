@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use plimsoll_analysis::{
-    AuditedPoint, Judgement, Slo, judge_self_tests, judge_settings, judge_under,
+    AuditedPoint, Judgement, Slo, judge_imported, judge_self_tests, judge_settings, judge_under,
 };
 use plimsoll_records::{
     AuditPolicy, Finding, LeftOut, Manifest, PointFile, RecordsError, ResultsFolder, RunStatus,
@@ -136,9 +136,13 @@ pub(crate) fn judgement(
     points: Vec<AuditedPoint>,
     policy: &AuditPolicy,
 ) -> Judgement {
-    let of_run =
-        judge_self_tests(&manifest.self_tests).into_iter().chain(settings(manifest, files));
-    judge_under(points, policy).with_findings(of_run.map(|finding| policy.rule(finding)).collect())
+    let judgement = judge_under(points, policy);
+    let of_run = judge_self_tests(&manifest.self_tests)
+        .into_iter()
+        .chain(settings(manifest, files))
+        .chain(judge_imported(files, &manifest.claims, &judgement.groups));
+    let of_run = of_run.map(|finding| policy.rule(finding)).collect();
+    judgement.with_findings(of_run)
 }
 
 /// What is found of servers on which nothing was measured, because they do not run as declared.

@@ -60,11 +60,6 @@ impl<'a> Fields<'a> {
         number.map(Some).ok_or_else(|| self.wrong(key, "a number, 0 or more"))
     }
 
-    /// A number, 0 or more, that must be there.
-    pub(crate) fn need_number(&self, key: &str) -> Result<f64, InterchangeError> {
-        self.number(key)?.ok_or_else(|| self.wrong(key, "a number, 0 or more"))
-    }
-
     /// A length of time or a time of day in seconds, 0 or more and no later than a clock can say.
     pub(crate) fn seconds(&self, key: &str) -> Result<Option<f64>, InterchangeError> {
         match self.number(key)? {
@@ -205,7 +200,10 @@ mod tests {
                 complaint(&value, |f| f.number("n")),
                 "a.json: `n` is -1; allowed is a number, 0 or more",
             ),
-            (complaint(&value, |f| f.need_number("gone")), "a.json: `gone` is missing; allowed"),
+            (
+                complaint(&value, |f| Err::<(), _>(f.wrong("gone", "a text"))),
+                "a.json: `gone` is missing; allowed is a text",
+            ),
             (complaint(&value, |f| f.count("c")), "`c` is 1.5; allowed is a whole number"),
             (complaint(&value, |f| f.text("t").map(drop)), "`t` is 7; allowed is a text"),
             (complaint(&value, |f| f.seconds("s")), "`s` is 10000000000.0; allowed is seconds"),
