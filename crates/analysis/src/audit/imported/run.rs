@@ -1,9 +1,7 @@
 //! The imported points of a run together: arrivals that they share, what a client's own delay did to its rates,
 //! and what was concluded from them.
 
-use plimsoll_records::{
-    Claim, Finding, FindingCode, ImportedRecord, PointFile, Severity,
-};
+use plimsoll_records::{Claim, Finding, FindingCode, ImportedRecord, PointFile, Severity};
 
 use super::super::finding;
 use crate::Group;
