@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
+use plimsoll_experiment::judge_folder;
 use plimsoll_interchange::{ImportOptions, Mapping, import};
 use plimsoll_records::Tool;
 
@@ -59,6 +60,18 @@ impl Import {
         )?;
         for remark in &imported.manifest.remarks {
             writeln!(out, "remark: {remark}")?;
+        }
+        let judged = judge_folder(&imported.folder)?;
+        for group in &judged.judgement.groups {
+            let saturation = &group.saturation;
+            let Some(capacity) = saturation.capacity_per_s else { continue };
+            let words = match saturation.plateau_per_s {
+                Some(it) => {
+                    format!("plateau {:.2} req/s, {:.2} to {:.2}", it.value, it.low, it.high)
+                }
+                None => format!("not saturated: at least {:.2} req/s", capacity.value),
+            };
+            writeln!(out, "{words}: {}", group.label())?;
         }
         writeln!(out, "{}", imported.folder.display())?;
         Ok(ExitCode::SUCCESS)

@@ -18,13 +18,21 @@ const BACKLOG: f64 = 3.0;
 /// The same as a share of the whole duration: what a tool's own overheads may take.
 const BACKLOG_SHARE: f64 = 0.05;
 
+/// Sum of squared steps over sum of squared deviations beyond which lines come in waves: it is 2 for
+/// independent ones and up to 4 for those that go up and down in turn (von Neumann's ratio).
+const WAVES: f64 = 2.5;
+
+/// Relative standard deviation of a line at least: a saturated batch server's ten-second throughputs swing by
+/// so much, and the handful of lines of one point may agree by chance.
+const SWING: f64 = 0.05;
+
 /// What such a point comes to.
 ///
 /// - Throughput: by the log's periodic lines, tokens generated / mean output tokens: over the longest stretch
 ///   in which requests waited at every line ([`LogRecord::saturated`]), else over the lines inside the window.
-///   Half width: the larger of Student's t of the lines (they come in waves, whose neighbours are negatively
-///   correlated: too wide rather than too narrow) and (largest - smallest) / lines, for the stretch is no
-///   whole number of waves. Without a log: between N / duration, in which the drain is, and N / (duration -
+///   Half width: Student's t of the lines; where they go up and down in turn, (largest - smallest) / (2
+///   lines), which is what a stretch of no whole number of waves leaves open; at least that of lines with a
+///   relative standard deviation of 5 %. Without a log: between N / duration, in which the drain is, and N / (duration -
 ///   one answer's time), for the last request was answered when the sending had ended.
 /// - Stable: by the log, no such stretch. Without one, duration - N / rate - one answer's time is no more than
 ///   the chance of a random sending, 3 sqrt(N) / rate, and 5 % of the duration: what is left over is backlog.
@@ -169,11 +177,19 @@ fn of_samples(samples: &[EngineSample], of: impl Fn(&EngineSample) -> f64) -> Op
         return None;
     }
     let mean = samples.iter().map(|it| of(it) * it.span_s).sum::<f64>() / total;
-    let variance = samples.iter().map(|it| (of(it) - mean).powi(2)).sum::<f64>() / (n - 1.0);
-    let values = || samples.iter().map(&of);
-    let range = values().fold(f64::MIN, f64::max) - values().fold(f64::MAX, f64::min);
-    let t = StudentsT::new(0.0, 1.0, n - 1.0).map_or(f64::INFINITY, |it| it.inverse_cdf(0.975));
-    Some(Estimate::around(mean, (t * (variance / n).sqrt()).max(range / n)).not_negative())
+    let values: Vec<f64> = samples.iter().map(&of).collect();
+    let squares = values.iter().map(|it| (it - mean).powi(2)).sum::<f64>();
+    let steps = values.windows(2).map(|pair| (pair[1] - pair[0]).powi(2)).sum::<f64>();
+    let spread = if steps > WAVES * squares {
+        let largest = values.iter().copied().fold(f64::MIN, f64::max);
+        let smallest = values.iter().copied().fold(f64::MAX, f64::min);
+        (largest - smallest) / (2.0 * n)
+    } else {
+        let t = StudentsT::new(0.0, 1.0, n - 1.0).map_or(f64::INFINITY, |it| it.inverse_cdf(0.975));
+        t * (squares / (n - 1.0) / n).sqrt()
+    };
+    let least = 1.96 * SWING * mean / n.sqrt();
+    Some(Estimate::around(mean, spread.max(least)).not_negative())
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ pub(crate) fn parse(text: &str) -> Option<Duration> {
     }
     // jiff would take a date without a time of day for midnight.
     let civil = DateTime::strptime("%Y%m%d-%H%M%S", text)
-        .or_else(|_| text.parse::<DateTime>().map_err(|error| error))
+        .or_else(|_| text.parse::<DateTime>())
         .ok()
         .filter(|_| text.len() >= 15)?;
     of_civil(civil)

@@ -29,12 +29,10 @@ pub(crate) fn read_bytes(
         return Ok(None);
     }
     let mut known = Known::default();
-    let mut values = Deserializer::from_slice(bytes).into_iter::<Map<String, Value>>();
-    let mut line = 0;
-    while let Some(object) = values.next() {
-        line += 1;
+    let values = Deserializer::from_slice(bytes).into_iter::<Map<String, Value>>();
+    for (before, object) in values.enumerate() {
         match object {
-            Ok(object) => known.take(path, line, &object)?,
+            Ok(object) => known.take(path, before + 1, &object)?,
             // A file whose first object is no tool's is nobody's; one that names a tool's keys is broken
             // (Python writes NaN and Infinity, which are no JSON).
             Err(_) if known.is_empty() && !names_a_tool(bytes) => return Ok(None),

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use plimsoll_gpu::GpuSamples;
 use plimsoll_records::{
-    ClockRecord, GpuRow, GpuWindow, ImportedRecord, OfferedLoad, Phases, PointEnd, PointFile,
-    RequestRow, ServerCounters, ServerStart, SettingRecord, StampsRecord, WorkloadRecord,
+    ClockRecord, GpuRow, GpuWindow, ImportedRecord, LogRecord, OfferedLoad, Phases, PointEnd,
+    PointFile, RequestRow, ServerCounters, ServerStart, SettingRecord, StampsRecord,
+    WorkloadRecord,
 };
 use plimsoll_units::RunNanos;
 
@@ -96,7 +97,7 @@ fn phases(parts: &Parts<'_>) -> Phases {
         ((start + median).min(half)..last, last)
     } else if let Some((first, seconds)) = arrivals {
         let last = first + Duration::from_secs(seconds.saturating_sub(1));
-        let saturated = log.and_then(|log| log.saturated()).map(|(from, to)| from..to);
+        let saturated = log.and_then(LogRecord::saturated).map(|(from, to)| from..to);
         (saturated.unwrap_or((first + mean).min(last)..last), last)
     } else {
         let rate = parts.load.rate_per_s().zip(parts.record.requests);

@@ -65,6 +65,9 @@ pub struct LogRecord {
     pub max_tokens: Vec<MaxTokens>,
     /// Distinct prompts among them; `None` where the log shows none.
     pub prompts_distinct: Option<u64>,
+    /// Of the first 512 requests a number each, equal for equal prompts of one import; empty where the log
+    /// shows no prompts.
+    pub prompt_order: Vec<u32>,
     /// Prompts in which a turn is opened inside an opened turn: the chat template was applied twice.
     pub prompts_doubled: u64,
     /// The mark that opens a turn in those.

@@ -18,6 +18,9 @@ const SLACK_S: i64 = 2;
 /// How long after the end of the load an engine may still speak of it, s.
 const AFTER_S: i64 = 10;
 
+/// Requests whose prompts are kept as numbers, in order.
+const ORDER: usize = 512;
+
 /// What a log says of a point.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LogEvidence {
@@ -100,6 +103,8 @@ fn take_requests(
     record.received = inside.len() as u64;
     let Some(first) = inside.iter().map(|(at, _)| *at).min() else { return };
     record.first_arrival_ns = Some(stamp(first));
+    let shown = inside.iter().take(ORDER).map(|(_, it)| it.prompt.map(|it| it as u32));
+    record.prompt_order = shown.collect::<Option<_>>().unwrap_or_default();
     let mut limits: BTreeMap<u64, u64> = BTreeMap::new();
     let mut prompts = BTreeSet::new();
     for (at, request) in inside {
@@ -243,6 +248,8 @@ INFO 12-31 18:00:00 [l.py:1] Engine 000: Avg prompt throughput: 9.0 tokens/s, Av
         assert_eq!(record.max_tokens[0], MaxTokens { max_tokens: 16, requests: 2 });
         assert_eq!((record.prompts_distinct, record.prompts_doubled), (Some(2), 1));
         assert_eq!(record.doubled_mark.as_deref(), Some("[INST]"));
+        assert_eq!(record.prompt_order.len(), 3);
+        assert_eq!(record.prompt_order[1], record.prompt_order[2]);
         let [first, second] = record.engine[..] else { panic!("{:?}", record.engine) };
         assert_eq!((first.generation_tokens_per_s, first.running, first.span_s), (22.0, 3, 10.0));
         assert!((first.prefix_hit_share.unwrap() - 0.7).abs() < 1e-12);

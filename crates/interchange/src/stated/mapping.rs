@@ -82,7 +82,7 @@ fn take(stated: &mut Stated, key: &str, value: &toml::Value) -> Result<(), Strin
         }
         "gpus" => stated.gpus = Some(small(1).ok_or("allowed is a whole number from 1")?),
         "repetition" => {
-            stated.repetition = Some(small(0).ok_or("allowed is a whole number from 0")?)
+            stated.repetition = Some(small(0).ok_or("allowed is a whole number from 0")?);
         }
         "max-tokens" => {
             let limit = whole().filter(|it| *it > 0);

@@ -1,13 +1,20 @@
 //! The imported points of a run together: arrivals that they share, what a client's own delay did to its rates,
 //! and what was concluded from them.
 
-use plimsoll_records::{Claim, Finding, FindingCode, ImportedRecord, PointFile, Severity};
+use plimsoll_records::{
+    Claim, Finding, FindingCode, ImportedRecord, LogRecord, PointFile, Severity,
+};
 
 use super::super::finding;
-use crate::Group;
+use crate::{Group, PointSummary};
 
-/// Level at which arrivals that are too alike are one sequence.
-const SURE: f64 = 1e-3;
+/// Standard deviations from which a correlation is no chance: once in 300,000 tries.
+const SURE: f64 = 4.5;
+
+/// Share of the requests whose prompts must be the same, in order, for both to be one sequence.
+const ORDER: f64 = 0.9;
+
+const REMEDY: &str = "give every point a seed of its own";
 
 /// Fewest rates from which a client's delay is told from chance.
 const RATES: usize = 4;
@@ -24,15 +31,17 @@ pub(in crate::audit) fn judge_run(
         .chain(ladder(&logged))
         .chain(same_requests(points))
         .chain(claims.iter().filter_map(|claim| claimed(claim, groups)))
+        .chain(utilisation(points, groups))
         .collect()
 }
 
 /// A point with the arrivals that the server logged.
 struct Logged<'a> {
     point: &'a PointFile,
+    log: &'a LogRecord,
     rate: f64,
-    /// Arrivals up to the end of each second, as shares of all.
-    curve: Vec<f64>,
+    /// Requests in each whole second, without the first and the last.
+    counts: Vec<f64>,
     n: f64,
 }
 
@@ -40,134 +49,121 @@ impl<'a> Logged<'a> {
     fn of(point: &'a PointFile) -> Option<Self> {
         let log = point.imported.as_ref()?.log.as_ref()?;
         let rate = point.load.rate_per_s()?;
-        let n = log.arrivals_per_s.iter().map(|it| f64::from(*it)).sum::<f64>();
-        let mut sum = 0.0;
-        let curve: Vec<f64> = log
-            .arrivals_per_s
-            .iter()
-            .map(|count| {
-                sum += f64::from(*count);
-                sum / n
-            })
-            .collect();
-        (n >= 30.0 && curve.len() > 2).then_some(Self { point, rate, curve, n })
+        let all: Vec<f64> = log.arrivals_per_s.iter().map(|it| f64::from(*it)).collect();
+        let n = all.iter().sum();
+        let counts = all.get(1..all.len().saturating_sub(1)).filter(|it| it.len() > 2)?.to_vec();
+        Some(Self { point, log, rate, counts, n })
     }
 
-    /// The time from the first arrival to the last, s, to half a second on either side.
+    /// The time from the first arrival to the last, s: what n - 1 gaps take at the rate of the whole seconds.
     fn span(&self) -> f64 {
-        self.curve.len() as f64 - 1.0
+        let per_second = self.counts.iter().sum::<f64>() / self.counts.len() as f64;
+        if per_second > 0.0 { (self.n - 1.0) / per_second } else { f64::INFINITY }
+    }
+
+    /// Whether another point sent the same prompts in the same order, as far as both logs show them: 90 % of
+    /// the places agree, and by chance at most half of them would.
+    fn same_prompts(&self, other: &Self) -> bool {
+        let (a, b) = (&self.log.prompt_order, &other.log.prompt_order);
+        let n = a.len().min(b.len());
+        if n < 30 {
+            return false;
+        }
+        let agree = a.iter().zip(b).filter(|(a, b)| a == b).count() as f64 / n as f64;
+        let mut shares = std::collections::BTreeMap::new();
+        a[..n].iter().for_each(|it| *shares.entry(it).or_insert(0.0) += 1.0 / n as f64);
+        let by_chance: f64 = shares.values().map(|share: &f64| share * share).sum();
+        agree >= ORDER && by_chance <= 0.5
     }
 }
 
-/// Points at one rate whose arrival curves are more alike than independent ones can be.
+/// Points at one rate whose arrivals are more alike than independent ones can be.
 ///
-/// Both curves as shares over time; D is the largest distance between them at the ends of seconds, with one
-/// second of shift allowed, for the seconds of the two logs begin at different moments. Of independent random
-/// sendings of n and m requests D sqrt(n m / (n + m)) follows Kolmogorov's distribution; what counts is its
-/// lower tail, P(K <= x) = sqrt(2 pi) / x sum_k exp(-(2 k - 1)^2 pi^2 / (8 x^2)).
+/// The counts in whole seconds, the first and the last left out, correlated with each other under the best of
+/// three shifts, for the seconds of two logs begin at different moments. Of independent sendings atanh(r)
+/// sqrt(m - 3) over m seconds is a standard normal variable (Fisher, Metron 1, 1921).
 fn repetitions(logged: &[Logged<'_>]) -> Option<Finding> {
-    let mut best: Option<(f64, f64, &Logged<'_>, &Logged<'_>)> = None;
-    let mut pairs = 0;
+    let mut pairs = Vec::new();
     for (place, a) in logged.iter().enumerate() {
         for b in logged[place + 1..].iter().filter(|b| b.rate == a.rate) {
-            let distance = distance(&a.curve, &b.curve);
-            // What the whole seconds leave open counts against it.
-            let open = distance + 1.0 / a.span().max(b.span());
-            let chance = kolmogorov_below(open * (a.n * b.n / (a.n + b.n)).sqrt());
-            if chance < SURE {
-                pairs += 1;
-                if best.as_ref().is_none_or(|it| chance < it.1) {
-                    best = Some((distance, chance, a, b));
-                }
+            if let Some((r, seconds)) = correlation(&a.counts, &b.counts) {
+                let normal = r.min(1.0 - 1e-12).atanh() * (seconds - 3.0).sqrt();
+                pairs.push((normal, r, seconds, a.point, b.point));
             }
         }
     }
-    let (distance, chance, a, b) = best?;
+    pairs.retain(|(normal, ..)| *normal > SURE);
+    let (normal, r, seconds, a, b) = pairs.iter().copied().max_by(|a, b| a.0.total_cmp(&b.0))?;
     Some(finding(
         FindingCode::SameArrivals,
         Severity::Warning,
         format!(
-            "repetitions share one arrival sequence: the shares of the requests that had arrived at {} and \
-             {} are never more than {:.1} % apart (independent sendings are as alike once in {:.0e}), so \
-             their spread is no measure of noise",
-            a.point.id,
-            b.point.id,
-            100.0 * distance,
-            1.0 / chance.max(1e-300)
+            "{} pairs of repetitions share one arrival sequence (surest {} and {}: the requests of {seconds} \
+             seconds have a correlation of {r:.2}, {normal:.1} standard deviations from chance), so their \
+             spread is no measure of noise",
+            pairs.len(),
+            a.id,
+            b.id
         ),
-        &[("pairs", f64::from(pairs)), ("distance_share", distance), ("chance", chance)],
-        "give every repetition a seed of its own",
+        &[("pairs", pairs.len() as f64), ("correlation", r), ("standard_deviations", normal)],
+        REMEDY,
     ))
 }
 
-/// The largest distance between two curves, the shift that brings them closest being a second at most.
-fn distance(a: &[f64], b: &[f64]) -> f64 {
-    let at = |curve: &[f64], place: isize| match usize::try_from(place) {
-        Ok(place) => curve.get(place).copied().unwrap_or(1.0),
-        Err(_) => 0.0,
+/// The largest correlation of two rows of counts under shifts of a second at most, and of how many seconds;
+/// `None` below a dozen, or of counts that are all alike.
+fn correlation(a: &[f64], b: &[f64]) -> Option<(f64, f64)> {
+    let shifted = |left: usize, right: usize| {
+        let n = a.len().saturating_sub(left).min(b.len().saturating_sub(right));
+        if n < 12 {
+            return None;
+        }
+        let (a, b) = (&a[left..left + n], &b[right..right + n]);
+        let mean = |it: &[f64]| it.iter().sum::<f64>() / n as f64;
+        let (ma, mb) = (mean(a), mean(b));
+        let product = |x: &[f64], mx: f64, y: &[f64], my: f64| -> f64 {
+            x.iter().zip(y).map(|(x, y)| (x - mx) * (y - my)).sum()
+        };
+        let spread = (product(a, ma, a, ma) * product(b, mb, b, mb)).sqrt();
+        (spread > 0.0).then(|| (product(a, ma, b, mb) / spread, n as f64))
     };
-    let length = a.len().max(b.len()) as isize;
-    let shifted = |shift: isize| {
-        (-1..=length).map(|place| (at(a, place) - at(b, place + shift)).abs()).fold(0.0, f64::max)
-    };
-    (-1..=1).map(shifted).fold(f64::INFINITY, f64::min)
+    let all = [shifted(0, 0), shifted(1, 0), shifted(0, 1)];
+    all.into_iter().flatten().max_by(|a, b| a.0.total_cmp(&b.0))
 }
 
-/// P(K <= x) for Kolmogorov's distribution.
-///
-/// Source: Marsaglia, Tsang and Wang, Journal of Statistical Software 8 (18), 2003, equation (1) in the form
-/// that converges for small x.
-fn kolmogorov_below(x: f64) -> f64 {
-    if x <= 0.0 {
-        return 0.0;
-    }
-    let term = |k: f64| (-((2.0 * k - 1.0) * std::f64::consts::PI).powi(2) / (8.0 * x * x)).exp();
-    let sum: f64 = (1..=50).map(|k| term(f64::from(k))).sum();
-    (std::f64::consts::TAU.sqrt() / x * sum).min(1.0)
-}
-
-/// A ladder of rates that replays one sequence of gaps, sent with a delay after each request.
+/// A ladder of rates that replays one sequence of prompts, and so one seed, sent with a delay after each request.
 ///
 /// The sendings of n requests then last t = s / rate + d n, with one s for all rates and d the delay of each
-/// request that the schedule does not know. Independent sendings would scatter around any such line by
-/// sqrt(n) / rate; when the sum of squared residuals over that, the log's half second included, lies in the
-/// lower 1 in 1,000 of chi-square with two degrees less than rates, they are one sequence.
+/// request that the schedule does not know, by least squares over the points.
 fn ladder(logged: &[Logged<'_>]) -> Vec<Finding> {
-    let mut rates: Vec<f64> = logged.iter().map(|it| it.rate).collect();
+    let Some(first) = logged.first() else { return Vec::new() };
+    let points: Vec<&Logged<'_>> =
+        logged.iter().filter(|it| it.n == first.n && first.same_prompts(it)).collect();
+    let mut rates: Vec<f64> = points.iter().map(|it| it.rate).collect();
     rates.sort_by(f64::total_cmp);
     rates.dedup();
-    // One point a rate: repetitions are no further sequences where they share theirs.
-    let points: Vec<&Logged<'_>> =
-        rates.iter().filter_map(|rate| logged.iter().find(|it| it.rate == *rate)).collect();
-    let n = points.first().map_or(0.0, |it| it.n);
-    if points.len() < RATES || points.iter().any(|it| (it.n - n).abs() > 0.01 * n) {
-        return Vec::new();
-    }
     let (x, y): (Vec<f64>, Vec<f64>) = points.iter().map(|it| (1.0 / it.rate, it.span())).unzip();
-    let Some((slope, delay_sum)) = line(&x, &y) else { return Vec::new() };
-    let squares: f64 = points
-        .iter()
-        .map(|it| ((it.span() - slope / it.rate - delay_sum) / (n.sqrt() / it.rate)).powi(2))
-        .sum();
-    let chance = chi_square_below(squares, points.len() - 2);
-    if chance >= SURE {
+    let Some((slope, delay_sum)) = line(&x, &y).filter(|_| rates.len() >= RATES) else {
         return Vec::new();
-    }
+    };
+    let n = first.n;
+    let off = points.iter().map(|it| (it.span() - slope / it.rate - delay_sum).abs());
+    let off = off.fold(0.0, f64::max);
     let mut findings = vec![finding(
         FindingCode::SameArrivals,
         Severity::Warning,
         format!(
-            "points at {} rates replay one sequence of gaps at different speeds: the sending of {n} requests \
-             lasted {slope:.0} s / rate + {delay_sum:.1} s at each of them, closer than independent sendings \
-             come once in {:.0e}; the ladder is smoother than it is sure",
+            "{} points at {} rates sent the same prompts in the same order, so they replay one seed; the \
+             sending of {n} requests lasted {slope:.0} s / rate + {delay_sum:.1} s at each of them, to {off:.1} s: \
+             one sequence of gaps at different speeds",
             points.len(),
-            1.0 / chance.max(1e-300)
+            rates.len()
         ),
-        &[("rates", points.len() as f64), ("chance", chance), ("schedule_requests", slope)],
-        "give every point arrivals of its own",
+        &[("points", points.len() as f64), ("rates", rates.len() as f64), ("off_s", off)],
+        REMEDY,
     )];
     let delay = 1e3 * delay_sum / n;
-    if let Some(highest) = points.last()
+    if let Some(highest) = points.iter().max_by(|a, b| a.rate.total_cmp(&b.rate))
         && delay_sum > 1.0
     {
         let arrived = (n - 1.0) / highest.span();
@@ -195,11 +191,6 @@ fn line(x: &[f64], y: &[f64]) -> Option<(f64, f64)> {
     let squares: f64 = x.iter().map(|x| (x - mx).powi(2)).sum();
     let products: f64 = x.iter().zip(y).map(|(x, y)| (x - mx) * (y - my)).sum();
     (squares > 0.0).then(|| (products / squares, my - products / squares * mx))
-}
-
-fn chi_square_below(x: f64, freedom: usize) -> f64 {
-    use statrs::distribution::{ChiSquared, ContinuousCDF};
-    ChiSquared::new(freedom as f64).map_or(1.0, |it| it.cdf(x))
 }
 
 /// Points without logs whose clients sent the very same prompts.
@@ -280,5 +271,55 @@ fn claimed(claim: &Claim, groups: &[Group]) -> Option<Finding> {
             ("offered_most_per_s", highest),
         ],
         "offer the larger system more, until it is saturated, and compare plateaus",
+    ))
+}
+
+/// Load of a GPU, as a share of the plateau of one, up to which it is little.
+const LITTLE: f64 = 0.5;
+
+/// Points of percent within which two utilisations are alike.
+const ALIKE_PCT: f64 = 10.0;
+
+/// Utilisation of GPUs at a small load each, over all settings, against that at the plateau of one GPU: the
+/// settings of a study that spread its load over more GPUs are the low loads that its ladders lack.
+fn utilisation(points: &[PointFile], groups: &[Group]) -> Option<Finding> {
+    let is_imported =
+        |id: &str| points.iter().any(|point| point.id == id && point.imported.is_some());
+    let all =
+        || groups.iter().flat_map(|group| &group.points).filter(|point| is_imported(&point.id));
+    let busy = |point: &PointSummary| {
+        let gpu = point.gpu.as_ref()?;
+        Some((gpu.sm_utilisation_mean_pct?, gpu.gpus.len().max(1) as f64))
+    };
+    let plateaus = groups.iter().filter_map(|group| {
+        let gpus = group.points.iter().find_map(|point| busy(point).map(|it| it.1))?;
+        Some(group.saturation.plateau_per_s?.value / gpus)
+    });
+    let plateau = plateaus.fold(0.0, f64::max);
+    let saturated: Vec<f64> =
+        all().filter(|point| !point.stability.stable).filter_map(busy).map(|it| it.0).collect();
+    let (point, share, low) = all()
+        .filter(|point| point.stability.stable)
+        .filter_map(|point| {
+            let (busy, gpus) = busy(point)?;
+            Some((point, point.achieved_rate_per_s / gpus / plateau, busy))
+        })
+        .min_by(|a, b| a.1.total_cmp(&b.1))?;
+    let full = saturated.iter().sum::<f64>() / saturated.len() as f64;
+    // NaN without a saturated point, which no comparison holds for.
+    if !(share <= LITTLE && full - low <= ALIKE_PCT && full >= 2.0 * ALIKE_PCT) {
+        return None;
+    }
+    Some(finding(
+        FindingCode::UtilisationFlat,
+        Severity::Note,
+        format!(
+            "GPU utilisation is {low:.0} % where each GPU has {:.0} % of the plateau of one ({}), and \
+             {full:.0} % at saturation: it says nothing of head room",
+            100.0 * share,
+            point.id
+        ),
+        &[("load_share", share), ("utilisation_low_pct", low), ("utilisation_saturated_pct", full)],
+        "read head room from the capacity; of the GPU's own readings, power follows the load",
     ))
 }

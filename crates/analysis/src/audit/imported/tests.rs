@@ -74,6 +74,7 @@ fn logged(id: &str, seed: u64, rate: f64, delay: f64) -> PointFile {
             received: 2000,
             first_arrival_ns: Some(RunNanos::ZERO),
             arrivals_per_s: arrivals,
+            prompt_order: (0..512).map(|place| (seed as u32 * 31 + place * place) % 7).collect(),
             max_tokens: vec![MaxTokens { max_tokens: 10, requests: 2000 }],
             engine,
             ..LogRecord::default()

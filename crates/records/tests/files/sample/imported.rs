@@ -29,6 +29,7 @@ pub(crate) fn imported() -> ImportedRecord {
             arrivals_per_s: vec![9, 11],
             max_tokens: vec![MaxTokens { max_tokens: 256, requests: 200 }],
             prompts_distinct: Some(4),
+            prompt_order: vec![7, 9],
             prompts_doubled: 200,
             doubled_mark: Some("<|im_start|>".to_owned()),
             engine: vec![EngineSample {
