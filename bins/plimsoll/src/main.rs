@@ -15,6 +15,7 @@ mod audit;
 mod check;
 mod completions;
 mod report;
+mod export;
 mod import;
 mod sim;
 
@@ -40,6 +41,8 @@ enum Command {
     Report(report::Report),
     /// Read other tools' results into a results folder.
     Import(import::Import),
+    /// Write a point of a results folder as another tool would have.
+    Export(export::Export),
     /// Print a shell's completions for this command or an experiment's.
     Completions(completions::Completions),
 }
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Command::Aggregate(aggregate) => aggregate.run(),
         Command::Report(report) => report.run(),
         Command::Import(import) => import.run(),
+        Command::Export(export) => export.run(),
         Command::Completions(completions) => completions.run::<Arguments>(),
     };
     done.unwrap_or_else(|error| {

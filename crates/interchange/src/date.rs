@@ -19,6 +19,11 @@ pub(crate) fn parse(text: &str) -> Option<Duration> {
     of_civil(civil)
 }
 
+/// A moment as vLLM writes it, `20250721-151602`, in UTC.
+pub(crate) fn compact(at: Duration) -> String {
+    civil(at).map(|civil| civil.strftime("%Y%m%d-%H%M%S").to_string()).unwrap_or_default()
+}
+
 /// A civil time as if it were UTC.
 pub(crate) fn of_civil(civil: DateTime) -> Option<Duration> {
     since_1970(civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())

@@ -6,7 +6,9 @@
 //! names. What lies beside a result is read, too: the server's log (settings in effect, arrivals, limits and
 //! prompts as the server saw them, the engine's periodic lines) and `nvidia-smi dmon`.
 //!
-//! Formats: `vllm bench serve` (0.9, the current Python one, the Rust client), sglang's `bench_serving`,
+//! [`export_vllm_bench`] writes a point as `vllm bench serve` 0.32 would have, by `analysis`'s formulas.
+//!
+//! Formats read: `vllm bench serve` (0.9, the current Python one, the Rust client), sglang's `bench_serving`,
 //! guidellm's report, aiperf's records and summary. They are told by their keys, never by their names.
 //!
 //! Units and clocks: a file's dates say no zone and count as UTC; a log in another zone is moved by whole
@@ -42,6 +44,7 @@ mod beside;
 mod claims;
 mod date;
 mod error;
+mod export;
 mod fields;
 mod find;
 mod format;
@@ -55,5 +58,6 @@ mod stated;
 mod vllm;
 
 pub use error::InterchangeError;
+pub use export::{VllmBench, export_vllm_bench};
 pub use import::{ImportOptions, Imported, import};
 pub use stated::Mapping;

@@ -28,6 +28,8 @@ pub(crate) struct Measured {
 pub(crate) fn open(rate: f64, burstiness: f64, cap: Option<u64>) -> OfferedLoad {
     let arrivals = if burstiness == 1.0 {
         "poisson".to_owned()
+    } else if burstiness.is_infinite() {
+        "constant".to_owned()
     } else {
         format!("gamma(cv={})", 1.0 / burstiness.max(1e-6).sqrt())
     };

@@ -53,7 +53,8 @@ impl Times {
         RequestRow {
             id: id as u64,
             intended,
-            dequeued: intended,
+            // Right before it was sent is when these tools get to it.
+            dequeued: sent.max(intended),
             sent: Some(sent),
             first_byte: first,
             first_reasoning: first.filter(|first| answer.is_some_and(|answer| answer > *first)),

@@ -114,7 +114,11 @@ fn load(
         }
         _ => fields.number("request_rate")?,
     };
-    let burstiness = fields.number("burstiness")?.filter(|shape| *shape > 0.0).unwrap_or(1.0);
+    let burstiness = match fields.value("burstiness") {
+        // Gaps without any chance.
+        Some(value) if value.as_str() == Some("inf") => f64::INFINITY,
+        _ => fields.number("burstiness")?.filter(|shape| *shape > 0.0).unwrap_or(1.0),
+    };
     Ok(match rate {
         Some(rate) if rate > 0.0 => Some(open(rate, burstiness, cap)),
         Some(_) => return Err(fields.wrong("request_rate", "a number above 0, or \"inf\"")),
@@ -171,7 +175,7 @@ fn requests_of(
             done: started + latency,
             // Python replaces the planned length by the usage's, Rust and 0.9 keep it.
             prompt_tokens: prompt.filter(|_| flavour == Flavour::Python && !failed),
-            prompt_tokens_planned: prompt.filter(|_| flavour != Flavour::Python),
+            prompt_tokens_planned: prompt.filter(|_| flavour != Flavour::Python || failed),
             output_tokens: output.filter(|_| !failed),
             error: failed.then(|| (outcome_of(error), error.to_owned())),
             ..Times::default()
