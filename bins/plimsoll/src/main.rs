@@ -14,9 +14,9 @@ mod aggregate;
 mod audit;
 mod check;
 mod completions;
-mod report;
 mod export;
 mod import;
+mod report;
 mod sim;
 
 /// The toolbox beside the experiments.

@@ -7,21 +7,22 @@ use assert_cmd::Command;
 use serde_json::Value;
 
 fn plimsoll() -> Command {
-    Command::cargo_bin("plimsoll").unwrap()
+    Command::cargo_bin("plimsoll").expect("cargo built it")
 }
 
 /// Imports `path` into `root`; the results folder, and what was said.
 fn imported(path: &Path, root: &Path) -> (PathBuf, String) {
     let out = plimsoll().arg("import").arg(path).arg("--results").arg(root).assert().success();
-    let said = String::from_utf8(out.get_output().stdout.clone()).unwrap();
-    (PathBuf::from(said.lines().last().unwrap()), said)
+    let said = String::from_utf8_lossy(&out.get_output().stdout).into_owned();
+    (PathBuf::from(said.lines().last().unwrap_or_default()), said)
 }
 
 /// The findings of a folder.
 fn findings(folder: &Path) -> Vec<Value> {
     let out = plimsoll().arg("audit").arg("--json").arg(folder).assert();
-    let report: Value = serde_json::from_slice(&out.get_output().stdout).unwrap();
-    report["findings"].as_array().unwrap().clone()
+    let report: Value =
+        serde_json::from_slice(&out.get_output().stdout).expect("--json prints JSON");
+    report["findings"].as_array().expect("it is a list").clone()
 }
 
 /// A detailed result of `vllm bench serve` 0.32: 400 requests at 20 a second, answers of 20 tokens 10 ms
@@ -95,6 +96,7 @@ fn what_cannot_be_imported_is_named_and_leaves_no_folder() {
 }
 
 /// The published study, where it is at hand.
+#[expect(clippy::print_stdout, reason = "who reads a test's output is to know what it did not do")]
 fn study() -> Option<PathBuf> {
     let path =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/vllm-0.9.2-qwen3-14b/dev");

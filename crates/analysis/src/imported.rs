@@ -115,6 +115,7 @@ pub(crate) fn summarise(point: &PointFile, record: &ImportedRecord) -> PointSumm
         server_start: point.server_start,
         timeline: Vec::new(),
         first_arrivals: Vec::new(),
+        probe: None,
     }
 }
 

@@ -75,6 +75,7 @@ pub(crate) fn point_file(parts: Parts<'_>) -> PointFile {
             mean_output_tokens,
         },
         imported: Some(parts.record),
+        probe: None,
     }
 }
 

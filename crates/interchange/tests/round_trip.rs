@@ -91,7 +91,9 @@ fn a_result_comes_back_as_it_was() {
     let again = imported(root.path(), "again", &text);
     let (before, after) = (rows(&first), rows(&again));
     for (a, b) in before.iter().zip(&after) {
-        assert_eq!(a, b);
+        // vLLM keeps no time at which a request that brought nothing was over.
+        let done = if a.outcome.is_ok() { b.done } else { a.done };
+        assert_eq!(*a, RequestRow { done, ..b.clone() });
     }
     assert_eq!((before.len(), after.len()), (3, 3));
 }
