@@ -32,20 +32,20 @@ fn result() -> Value {
 
 fn imported(root: &Path, name: &str, text: &str) -> ResultsFolder {
     let file = root.join(name);
-    std::fs::write(&file, text).unwrap();
+    std::fs::write(&file, text).expect("the folder is there");
     let options = ImportOptions {
         results: root.join("results"),
         name: name.to_owned(),
         tool: Tool { name: "test".to_owned(), version: "0".to_owned(), commit: None },
         mapping: Mapping::default(),
     };
-    let imported = import(&[file], &options).unwrap();
-    ResultsFolder::open(&imported.folder).unwrap()
+    let imported = import(&[file], &options).expect("it is a result");
+    ResultsFolder::open(&imported.folder).expect("it was just written")
 }
 
 fn rows(folder: &ResultsFolder) -> Vec<RequestRow> {
-    let id = &folder.manifest().unwrap().points[0];
-    read_point(&folder.point(id).unwrap()).unwrap().rows
+    let id = &folder.manifest().expect("it was written").points[0];
+    read_point(&folder.point(id).expect("it is named")).expect("it was written").rows
 }
 
 #[test]
