@@ -62,6 +62,10 @@ pub struct ExperimentTable {
     /// How often each point is measured, each time with fresh arrivals.
     #[serde(default = "one")]
     pub repetitions: u32,
+    /// Whether groups are measured one after the other or by turns; by turns where the experiment
+    /// compares them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
     /// The seed of everything random in the run; drawn from the clock when absent, and recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
@@ -84,10 +88,29 @@ impl ExperimentTable {
     pub fn policy(&self) -> AuditPolicy {
         AuditPolicy { allow: self.allow.clone(), deny: self.deny.clone() }
     }
+
+    /// The order in effect.
+    #[must_use]
+    pub fn order(&self) -> Order {
+        self.order.unwrap_or(match self.kind {
+            Kind::Compare => Order::Interleaved,
+            _ => Order::Grouped,
+        })
+    }
 }
 
 const fn one() -> u32 {
     1
+}
+
+/// In which order groups and repetitions are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// All repetitions of a group, then the next group.
+    Grouped,
+    /// A repetition of each group in turn, there and back: A B B A.
+    Interleaved,
 }
 
 /// The kinds of experiment.

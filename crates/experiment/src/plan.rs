@@ -10,6 +10,7 @@ mod server;
 mod sessions;
 mod slo;
 mod trace;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,6 +26,7 @@ use factors::{Combination, combinations};
 pub(crate) use loads::Loads;
 pub(crate) use search::{SearchPlan, rounded};
 pub(crate) use slo::read_slo;
+pub(crate) use turns::{Turn, turns};
 
 /// Shortest measure window that anything can be said of.
 const SHORTEST_MEASURE: Duration = Duration::from_millis(200);

@@ -6,6 +6,7 @@ mod search;
 mod targets;
 mod words;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use plimsoll_analysis::{AuditedPoint, Judgement};
@@ -23,7 +24,8 @@ use crate::limits::Limits;
 use crate::machine::{add_gpus, cores, machine};
 use crate::manifest::{folder_time, manifest};
 use crate::matrix::{GpuSampling, Launch, Matrix};
-use crate::plan::Plan;
+use crate::offered::PointLoad;
+use crate::plan::{Plan, turns};
 use crate::progress::{Event, Progress};
 use crate::summary_row::summary_row;
 use crate::target::Target;
@@ -91,6 +93,7 @@ pub fn run(
         done: Vec::new(),
         files: Vec::new(),
         ordinal: 0,
+        laid: BTreeMap::new(),
         limits,
         tester: None,
         gpus: gpus.ok(),
@@ -150,6 +153,8 @@ struct Run<'a> {
     files: Vec<PointFile>,
     /// Points begun so far, pilots included.
     ordinal: u64,
+    /// The ladders that pilots have laid, by the group's place in the plan.
+    laid: BTreeMap<usize, Vec<PointLoad>>,
     limits: Limits,
     /// What the self-tests are made with, once the first has been made.
     tester: Option<Tester>,
@@ -178,10 +183,11 @@ impl Run<'_> {
     }
 
     fn each_group(&mut self, target: &mut Option<Target>) -> Result<RunStatus, RunError> {
-        for (number, group) in self.plan.groups.iter().enumerate() {
-            let prefix = self.prefix(number);
-            let Some(target) = self.target_of(group, &prefix, target)? else { continue };
-            let status = self.group(&prefix, group, target)?;
+        let experiment = &self.plan.matrix.experiment;
+        for turn in turns(experiment.order(), self.plan.groups.len(), experiment.repetitions) {
+            let prefix = self.prefix(turn.group);
+            let Some(target) = self.target_of(&turn, &prefix, target)? else { continue };
+            let status = self.group(&prefix, &turn, target)?;
             if status != RunStatus::Complete {
                 return Ok(status);
             }

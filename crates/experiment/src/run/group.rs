@@ -13,7 +13,7 @@ use crate::error::RunError;
 use crate::matrix::{GpuSampling, Matrix, WarmUp};
 use crate::offered::PointLoad;
 use crate::pilot::{Pilot, is_pilot, pilot_id};
-use crate::plan::{GroupPlan, Loads, derive_seed};
+use crate::plan::{GroupPlan, Loads, Turn, derive_seed};
 use crate::point::{self, MeasuredPoint, PointPlan};
 use crate::preflight::{Preflight, preflight};
 use crate::progress::Event;
@@ -43,13 +43,14 @@ pub(super) struct Asked<'a> {
 }
 
 impl Run<'_> {
-    /// Measures the points of `group` on `target`.
+    /// Measures the points of a turn on `target`.
     pub(super) fn group(
         &mut self,
         prefix: &str,
-        group: &GroupPlan,
+        turn: &Turn,
         target: &mut Target,
     ) -> Result<RunStatus, RunError> {
+        let group = &self.plan.groups[turn.group];
         self.check_context(group, target)?;
         self.remark_on_stamps(&group.matrix);
         let found = preflight(
@@ -64,29 +65,35 @@ impl Run<'_> {
             self.remark(remark.clone());
         }
         let mut place = Place { prefix, group, target, found: &found };
-        let loads = match &group.loads {
-            Loads::Ladder(loads) => loads.clone(),
-            Loads::Pilot => match self.pilot(&mut place)? {
-                Ok(loads) => loads,
+        let loads = match (&group.loads, self.laid.get(&turn.group)) {
+            (Loads::Ladder(loads), _) => loads.clone(),
+            (Loads::Pilot, Some(loads)) => loads.clone(),
+            (Loads::Pilot, None) => match self.pilot(&mut place)? {
+                Ok(loads) => {
+                    self.laid.insert(turn.group, loads.clone());
+                    loads
+                }
                 Err(status) => return Ok(status),
             },
-            Loads::Search(plan) => {
-                return self.repeat(|run, repetition| run.searches(&mut place, plan, repetition));
+            (Loads::Search(plan), _) => {
+                return self
+                    .repeat(turn, |run, repetition| run.searches(&mut place, plan, repetition));
             }
         };
         if self.tester.is_none() {
             self.tester = self.tester(group, place.target, &loads)?;
             self.self_test(SelfTestTime::Before)?;
         }
-        self.repeat(|run, repetition| run.ladder(&mut place, &loads, repetition))
+        self.repeat(turn, |run, repetition| run.ladder(&mut place, &loads, repetition))
     }
 
-    /// Does something once for each repetition, as long as it is completed.
+    /// Does something once for each repetition of a turn, as long as it is completed.
     fn repeat(
         &mut self,
+        turn: &Turn,
         mut once: impl FnMut(&mut Self, u32) -> Result<RunStatus, RunError>,
     ) -> Result<RunStatus, RunError> {
-        for repetition in 0..self.plan.matrix.experiment.repetitions {
+        for repetition in turn.repetitions.clone() {
             let status = once(self, repetition)?;
             if status != RunStatus::Complete {
                 return Ok(status);

@@ -8,7 +8,7 @@ use super::words::{point_id, start_id};
 use crate::error::RunError;
 use crate::matrix::Launch;
 use crate::pilot::pilot_id;
-use crate::plan::{GroupPlan, Loads, derive_seed, factor_text};
+use crate::plan::{GroupPlan, Loads, Turn, derive_seed, factor_text};
 use crate::target::{Opening, Target};
 
 impl Run<'_> {
@@ -17,18 +17,19 @@ impl Run<'_> {
         if self.plan.groups.len() > 1 { format!("g{number:02}-") } else { String::new() }
     }
 
-    /// The server that `group` is measured on: `current` if it serves, else another in its place.
+    /// The server that a turn is measured on: `current` if it serves, else another in its place.
     /// `None` when it does not run with the settings that the matrix declares: then the group is left
     /// out.
     pub(super) fn target_of<'t>(
         &mut self,
-        group: &GroupPlan,
+        turn: &Turn,
         prefix: &str,
         current: &'t mut Option<Target>,
     ) -> Result<Option<&'t mut Target>, RunError> {
+        let group = &self.plan.groups[turn.group];
         if !current.as_ref().is_some_and(|target| target.serves(&group.matrix.server)) {
             self.close(current.take());
-            let first = self.first_point(group, prefix);
+            let first = self.first_point(turn, prefix);
             let number = u32::try_from(self.manifest.targets.len()).unwrap_or(u32::MAX);
             let opening = Opening {
                 source: &self.plan.source,
@@ -53,14 +54,16 @@ impl Run<'_> {
         match judge_settings(&target.settings) {
             Some(finding) if !allowed => {
                 self.remark(format!("{}: nothing is measured on this server", finding.message));
-                self.manifest.left_out.push(LeftOut {
-                    point: if group.factors.is_empty() {
-                        "all points".to_owned()
-                    } else {
-                        factor_text(&group.factors)
-                    },
-                    reason: finding.message,
-                });
+                let point = if group.factors.is_empty() {
+                    "all points".to_owned()
+                } else {
+                    factor_text(&group.factors)
+                };
+                let left_out = LeftOut { point, reason: finding.message };
+                // Another turn of the group may have said so before.
+                if !self.manifest.left_out.contains(&left_out) {
+                    self.manifest.left_out.push(left_out);
+                }
                 Ok(None)
             }
             _ => Ok(Some(target)),
@@ -82,11 +85,13 @@ impl Run<'_> {
         self.plan.groups.iter().any(started)
     }
 
-    /// The folder of the first point of a group, for the log of the server's start.
-    fn first_point(&self, group: &GroupPlan, prefix: &str) -> String {
-        match (&group.loads, group.loads.known().first()) {
-            (_, Some(load)) => point_id(prefix, *load, 0, &self.plan.matrix),
-            (Loads::Search(_), None) => start_id(prefix),
+    /// The folder of the first point of a turn, for the log of the server's start.
+    fn first_point(&self, turn: &Turn, prefix: &str) -> String {
+        let loads = &self.plan.groups[turn.group].loads;
+        let laid = self.laid.get(&turn.group);
+        match (loads, laid.and_then(|laid| laid.first()).or(loads.known().first())) {
+            (_, Some(load)) => point_id(prefix, *load, turn.repetitions.start, &self.plan.matrix),
+            (Loads::Search(_), None) => start_id(prefix, turn.repetitions.start, &self.plan.matrix),
             (_, None) => pilot_id(prefix, 1),
         }
     }

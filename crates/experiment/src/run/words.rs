@@ -28,16 +28,20 @@ pub(super) fn probe_id(
     repetition: u32,
     matrix: &Matrix,
 ) -> String {
-    let repetition =
-        if matrix.experiment.repetitions > 1 { format!("rep{repetition}-") } else { String::new() };
+    let repetition = repetition_prefix(repetition, matrix);
     // Behind `probe`, and so are its probes.
     let slo = if is_slo(&probe.search) { "slo-" } else { "" };
     format!("{prefix}{repetition}{slo}probe-{:03}-rate-{}", probe.number + 1, rate.per_second())
 }
 
 /// The folder of the log of a server's start, where the first probe is not known by then.
-pub(super) fn start_id(prefix: &str) -> String {
-    format!("{prefix}probe-000-start")
+pub(super) fn start_id(prefix: &str, repetition: u32, matrix: &Matrix) -> String {
+    format!("{prefix}{}probe-000-start", repetition_prefix(repetition, matrix))
+}
+
+/// What the id of a probe has of its repetition, where there are several.
+fn repetition_prefix(repetition: u32, matrix: &Matrix) -> String {
+    if matrix.experiment.repetitions > 1 { format!("rep{repetition}-") } else { String::new() }
 }
 
 fn is_slo(record: &SearchRecord) -> bool {
