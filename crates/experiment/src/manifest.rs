@@ -9,8 +9,6 @@ use crate::stamping::Grade;
 /// The manifest of a run that begins.
 pub(crate) fn manifest(plan: &Plan, tool: &Tool, clock: RunClock, machine: Machine) -> Manifest {
     let grade = Grade::find(plan.matrix.client.stamps);
-    let mut resolved = plan.matrix.clone();
-    resolved.experiment.seed = Some(plan.seed);
     Manifest {
         format: FormatVersion::CURRENT,
         tool: tool.clone(),
@@ -20,8 +18,9 @@ pub(crate) fn manifest(plan: &Plan, tool: &Tool, clock: RunClock, machine: Machi
         status: RunStatus::Running,
         seed: plan.seed,
         matrix_written: plan.source.text().to_owned(),
+        matrix_file: plan.source.is_file().then(|| plan.source.file().display().to_string()),
         overrides: plan.source.overrides().to_vec(),
-        matrix_resolved: serde_json::to_value(&resolved).unwrap_or_default(),
+        matrix_resolved: plan.resolved(),
         machine,
         target: TargetRecord::default(),
         targets: Vec::new(),

@@ -61,6 +61,14 @@ impl Plan {
     /// # Errors
     /// When the matrix is wrong in any way: with file, line, the value and what is allowed.
     pub fn new(source: MatrixSource) -> Result<Self, MatrixError> {
+        Self::with_seed(source, None)
+    }
+
+    /// The plan of a matrix whose seed, where it has none of its own, is `drawn`.
+    pub(crate) fn with_seed(
+        source: MatrixSource,
+        drawn: Option<u64>,
+    ) -> Result<Self, MatrixError> {
         let matrix = source.parse()?;
         if matrix.experiment.repetitions == 0 {
             return Err(source.error_at(
@@ -85,7 +93,7 @@ impl Plan {
             ));
         }
         // Any number will do as a seed as long as it is written down; the wall clock differs from run to run.
-        let seed = matrix.experiment.seed.unwrap_or_else(|| {
+        let seed = matrix.experiment.seed.or(drawn).unwrap_or_else(|| {
             let clock = RunClock::start();
             let nanos = clock.wall(clock.now()).as_nanos() as u64;
             // A seed is shown and typed by people, and TOML integers are signed.
@@ -113,6 +121,13 @@ impl Plan {
     #[must_use]
     pub const fn seed(&self) -> u64 {
         self.seed
+    }
+
+    /// The matrix with overrides, defaults and seed in place.
+    pub(crate) fn resolved(&self) -> serde_json::Value {
+        let mut resolved = self.matrix.clone();
+        resolved.experiment.seed = Some(self.seed);
+        serde_json::to_value(&resolved).unwrap_or_default()
     }
 
     /// The name of the run's folder, without its time.

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use plimsoll_analysis::{AuditedPoint, Judgement};
 use plimsoll_gpu::{GpuConfig, GpuSampler};
 use plimsoll_records::{
-    Manifest, PointFile, ResultsFolder, RunStatus, SelfTestTime, SummaryRow, Tool,
+    Machine, Manifest, PointFile, ResultsFolder, RunStatus, SelfTestTime, SummaryRow, Tool,
 };
 use plimsoll_units::RunClock;
 use tokio::runtime::Runtime;
@@ -27,6 +27,7 @@ use crate::matrix::{GpuSampling, Launch, Matrix};
 use crate::offered::PointLoad;
 use crate::plan::{Plan, turns};
 use crate::progress::{Event, Progress};
+use crate::resume::Unfinished;
 use crate::summary_row::summary_row;
 use crate::target::Target;
 use prologue::Tester;
@@ -68,20 +69,69 @@ pub fn run(
     interrupt: &Interrupt,
     progress: &mut dyn Progress,
 ) -> Result<RunResult, RunError> {
+    let clock = RunClock::start();
+    carry_out(plan, clock, None, interrupt, progress, |machine| {
+        let manifest = manifest(plan, &options.tool, clock, machine);
+        let name = format!("{}-{}", plan.name(), folder_time(clock));
+        let fresh = !options.results.exists();
+        let folder = ResultsFolder::create(&options.results, &name)?;
+        Ok((folder, manifest, fresh.then(|| options.results.clone())))
+    })
+}
+
+/// Goes on with a run that ended before its plan did: in its folder, on its clock, with its seeds. Points
+/// that were measured to their end are kept, the others are measured.
+///
+/// # Errors
+/// As [`run`].
+pub fn resume(
+    unfinished: Unfinished,
+    tool: &Tool,
+    interrupt: &Interrupt,
+    progress: &mut dyn Progress,
+) -> Result<RunResult, RunError> {
+    let Unfinished { folder, mut manifest, plan, kept } = unfinished;
+    let clock = manifest.clock.resumed();
+    let points = kept.len();
+    carry_out(&plan, clock, Some(kept), interrupt, progress, |machine| {
+        let mut remark = format!("resumed: {points} points were there already");
+        if manifest.tool != *tool {
+            let Tool { name, version, .. } = tool;
+            remark.push_str(&format!(", written by another build than this {name} {version}"));
+        }
+        if (&manifest.machine.cpu, manifest.machine.cores) != (&machine.cpu, machine.cores) {
+            remark.push_str(", measured from another machine");
+        }
+        manifest.remarks.push(remark);
+        manifest.status = RunStatus::Running;
+        // Each is named again when its turn has come.
+        manifest.points.clear();
+        Ok((folder, manifest, None))
+    })
+}
+
+/// Where a run leaves its files: its folder, the manifest that it begins with, and the folder of all
+/// results if it was made for it.
+type Place = (ResultsFolder, Manifest, Option<PathBuf>);
+
+fn carry_out(
+    plan: &Plan,
+    clock: RunClock,
+    kept: Option<Vec<PointFile>>,
+    interrupt: &Interrupt,
+    progress: &mut dyn Progress,
+    place: impl FnOnce(Machine) -> Result<Place, RunError>,
+) -> Result<RunResult, RunError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(RunError::io("make a runtime"))?;
-    let clock = RunClock::start();
     let limits = Limits::raised();
     let remarks = prologue::check_limits(plan, &limits)?;
     let gpus = gpus(plan, clock)?;
     let mut machine = machine(&limits);
     add_gpus(&mut machine, &gpus);
-    let manifest = manifest(plan, &options.tool, clock, machine);
-    let name = format!("{}-{}", plan.name(), folder_time(clock));
-    let fresh = !options.results.exists();
-    let folder = ResultsFolder::create(&options.results, &name)?;
+    let (folder, manifest, made_for_it) = place(machine)?;
     let mut run = Run {
         plan,
         folder,
@@ -97,7 +147,8 @@ pub fn run(
         limits,
         tester: None,
         gpus: gpus.ok(),
-        made_for_it: fresh.then(|| options.results.clone()),
+        made_for_it,
+        kept,
         lost: false,
         gpu_lost: None,
     };
@@ -151,6 +202,8 @@ struct Run<'a> {
     done: Vec<AuditedPoint>,
     /// The files of all points begun so far, pilots included.
     files: Vec<PointFile>,
+    /// The points that an earlier process has measured to their end; `None` where there was none.
+    kept: Option<Vec<PointFile>>,
     /// Points begun so far, pilots included.
     ordinal: u64,
     /// The ladders that pilots have laid, by the group's place in the plan.

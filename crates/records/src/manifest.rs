@@ -27,6 +27,10 @@ pub struct Manifest {
     pub seed: u64,
     /// The matrix as it was written, before overrides.
     pub matrix_written: String,
+    /// The file that it was read from, as the person named it; `None` where the program had it built in,
+    /// and before format 1.3.
+    #[serde(default)]
+    pub matrix_file: Option<String>,
     /// The overrides of the command line, in order.
     pub overrides: Vec<String>,
     /// The matrix with overrides and defaults in place.

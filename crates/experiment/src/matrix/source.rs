@@ -48,6 +48,8 @@ impl fmt::Display for MatrixError {
 #[derive(Clone, Debug)]
 pub struct MatrixSource {
     file: PathBuf,
+    /// Whether the text was read from the file, which is only a name otherwise.
+    is_file: bool,
     text: String,
     overrides: Vec<String>,
 }
@@ -63,13 +65,13 @@ impl MatrixSource {
             line: None,
             message: format!("cannot read the matrix: {error}"),
         })?;
-        Ok(Self::new(file, text))
+        Ok(Self { is_file: true, ..Self::new(file, text) })
     }
 
     /// The matrix `text`, called `file` in errors.
     #[must_use]
     pub fn new(file: &Path, text: String) -> Self {
-        Self { file: file.to_owned(), text, overrides: Vec::new() }
+        Self { file: file.to_owned(), is_file: false, text, overrides: Vec::new() }
     }
 
     /// Adds an override `PATH=VALUE`, such as `load.rates=[1, 2]` or `server.model=tiny`. A value
@@ -82,6 +84,18 @@ impl MatrixSource {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The file, or what the text is called in errors.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Whether the text was read from that file.
+    #[must_use]
+    pub const fn is_file(&self) -> bool {
+        self.is_file
     }
 
     /// The overrides, in order.

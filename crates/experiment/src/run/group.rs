@@ -17,6 +17,7 @@ use crate::plan::{GroupPlan, Loads, Turn, derive_seed};
 use crate::point::{self, MeasuredPoint, PointPlan};
 use crate::preflight::{Preflight, preflight};
 use crate::progress::Event;
+use crate::resume::take;
 use crate::stamping::Grade;
 use crate::target::Target;
 
@@ -175,12 +176,18 @@ impl Run<'_> {
         self.ordinal += 1;
         self.manifest.points.push(id.to_owned());
         self.folder.write_manifest(&self.manifest)?;
+        let dir = self.folder.point(id)?;
+        if let Some(kept) = &self.kept
+            && let Some((file, audited)) = take(kept, &dir, &group.slo)?
+        {
+            self.files.push(file);
+            return Ok(audited);
+        }
         self.progress.event(Event::PointStarted {
             id: id.to_owned(),
             number: self.ordinal as usize,
             of: self.expected_points(),
         });
-        let dir = self.folder.point(id)?;
         let mut circumstances = Circumstances::of(self.clock, target, self.gpus.as_ref());
         circumstances.begin(&dir, &self.runtime)?;
         let MeasuredPoint { file, rows, remarks, lost, gpu_lost } =

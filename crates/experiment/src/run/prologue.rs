@@ -100,7 +100,9 @@ impl Run<'_> {
     /// without.
     pub(super) fn self_test(&mut self, when: SelfTestTime) -> Result<(), RunError> {
         let Some(tester) = &self.tester else { return Ok(()) };
-        if self.interrupt.is_raised() {
+        // A run that was resumed has begun before.
+        let begun = when == SelfTestTime::Before && !self.manifest.self_tests.is_empty();
+        if begun || self.interrupt.is_raised() {
             return Ok(());
         }
         let plan = SelfTestPlan {

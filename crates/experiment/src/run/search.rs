@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use plimsoll_analysis::{AuditedPoint, AuditedSearch, Found, Probe, SearchConfig, Step, Stopped};
-use plimsoll_records::{ProbeRecord, RunStatus, SearchRecord, SelfTestTime};
+use plimsoll_records::{ProbeRecord, RunStatus, SearchGoal, SearchRecord, SelfTestTime};
 use plimsoll_units::{Clock as _, Rate, Span};
 
 use super::Run;
@@ -30,7 +30,9 @@ impl Run<'_> {
         repetition: u32,
     ) -> Result<RunStatus, RunError> {
         let one_request = place.found.one_request.unwrap_or(Duration::from_secs(1));
-        let record = plan.capacity(one_request);
+        let record = self
+            .kept_search(place, repetition, false)
+            .unwrap_or_else(|| plan.capacity(one_request));
         let found = match self.search(place, &record, repetition)? {
             Searching::Cut(status) => return Ok(status),
             Searching::Done(found) => found,
@@ -47,6 +49,22 @@ impl Run<'_> {
             Searching::Cut(status) => Ok(status),
             Searching::Done(_) => Ok(RunStatus::Complete),
         }
+    }
+
+    /// The search that an earlier process has begun here: it is gone on with as it was.
+    fn kept_search(
+        &self,
+        place: &Place<'_>,
+        repetition: u32,
+        slo: bool,
+    ) -> Option<SearchRecord> {
+        self.kept
+            .iter()
+            .flatten()
+            .filter(|file| file.factors == place.group.factors && file.repetition == repetition)
+            .filter_map(|file| Some(&file.probe.as_ref()?.search))
+            .find(|search| matches!(search.goal, SearchGoal::Slo { .. }) == slo)
+            .cloned()
     }
 
     fn search(

@@ -140,6 +140,7 @@ pub(crate) fn manifest() -> Manifest {
         status: RunStatus::Complete,
         seed: 42,
         matrix_written: "[load]\nrates = [10]\n".to_owned(),
+        matrix_file: Some("mine.toml".to_owned()),
         overrides: vec!["load.rates=[10]".to_owned()],
         matrix_resolved: serde_json::json!({"load": {"rates": [10.0]}}),
         machine: Machine {
