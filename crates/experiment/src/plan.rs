@@ -65,10 +65,7 @@ impl Plan {
     }
 
     /// The plan of a matrix whose seed, where it has none of its own, is `drawn`.
-    pub(crate) fn with_seed(
-        source: MatrixSource,
-        drawn: Option<u64>,
-    ) -> Result<Self, MatrixError> {
+    pub(crate) fn with_seed(source: MatrixSource, drawn: Option<u64>) -> Result<Self, MatrixError> {
         let matrix = source.parse()?;
         if matrix.experiment.repetitions == 0 {
             return Err(source.error_at(

@@ -52,12 +52,7 @@ impl Run<'_> {
     }
 
     /// The search that an earlier process has begun here: it is gone on with as it was.
-    fn kept_search(
-        &self,
-        place: &Place<'_>,
-        repetition: u32,
-        slo: bool,
-    ) -> Option<SearchRecord> {
+    fn kept_search(&self, place: &Place<'_>, repetition: u32, slo: bool) -> Option<SearchRecord> {
         self.kept
             .iter()
             .flatten()
