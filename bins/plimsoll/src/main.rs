@@ -35,6 +35,8 @@ enum Command {
     Check(check::Check),
     /// Judge results folders again, finding by finding, or explain a code of the audit.
     Audit(audit::Audit),
+    /// Go on with a run that was cut off: measure what it still lacks, and report on the whole.
+    Resume(plimsoll_command::Resume),
     /// Put the summaries of several runs into one table, as Parquet and CSV.
     Aggregate(aggregate::Aggregate),
     /// Make the report of results folders again, from their files.
@@ -55,6 +57,10 @@ fn main() -> ExitCode {
         Command::Sim(sim) => sim.run(),
         Command::Check(check) => check.run(),
         Command::Audit(audit) => audit.run(),
+        Command::Resume(resume) => Ok(resume
+            .run()
+            .unwrap_or_else(|failure| plimsoll_command::explain("plimsoll", &failure))
+            .into()),
         Command::Aggregate(aggregate) => aggregate.run(),
         Command::Report(report) => report.run(),
         Command::Import(import) => import.run(),

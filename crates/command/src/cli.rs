@@ -1,15 +1,13 @@
 //! The flags that every experiment has.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
-use plimsoll_experiment::{MatrixError, MatrixSource, PeerTool, RunOptions, UnknownTool};
+use plimsoll_experiment::{MatrixError, MatrixSource, RunOptions};
 use plimsoll_records::{AuditPolicy, Denied, FindingCode, Tool};
-use plimsoll_report::ReportInput;
 
 use crate::measure::{BuiltIn, Experiment};
-use crate::screen::{has_colours, width};
+use crate::output::Output;
 
 /// The flags of an experiment; name and description are the binary's.
 #[derive(Debug, Parser)]
@@ -43,17 +41,9 @@ pub(crate) struct Cli {
     /// Makes findings of this code errors, or all `warnings` (repeatable).
     #[arg(long, value_name = "CODE")]
     deny: Vec<Denied>,
-    /// Shows beside the result what this tool would have printed for the same requests: vllm, vllm-rust,
-    /// sglang, guidellm, aiperf, inference-perf, genai-bench, inference-benchmarker, mlperf, or all
-    /// (repeatable).
-    #[arg(long, value_name = "NAME")]
-    definitions: Vec<String>,
-    /// Shows no progress.
-    #[arg(long, short)]
-    pub(crate) quiet: bool,
-    /// Prints one JSON object on standard output, last; everything else goes to standard error.
-    #[arg(long)]
-    json: bool,
+    /// How the result is shown.
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 impl Cli {
@@ -92,36 +82,18 @@ impl Cli {
         Ok(source)
     }
 
-    /// The tools whose figures are asked for.
-    pub(crate) fn tools(&self) -> Result<Vec<PeerTool>, UnknownTool> {
-        PeerTool::of_names(&self.definitions)
-    }
-
     /// Where the results go, and who wrote them.
     pub(crate) fn options(&self, experiment: &Experiment) -> RunOptions {
-        RunOptions {
-            results: self.results.clone(),
-            tool: Tool {
-                name: experiment.kind.as_str().to_owned(),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                commit: Some(env!("PLIMSOLL_COMMIT").to_owned())
-                    .filter(|commit| !commit.is_empty()),
-            },
-        }
+        RunOptions { results: self.results.clone(), tool: tool(experiment.kind.as_str()) }
     }
+}
 
-    /// Prints the result: as a table, or as one JSON object after it.
-    pub(crate) fn show(&self, input: &ReportInput<'_>) -> std::io::Result<()> {
-        if self.json {
-            // The table is for people; a program that reads standard output gets the object alone.
-            if !self.quiet {
-                let colour = has_colours(&std::io::stderr());
-                write!(std::io::stderr(), "{}", plimsoll_report::terminal(input, width(), colour))?;
-            }
-            return writeln!(std::io::stdout(), "{}", plimsoll_report::json(input));
-        }
-        let colour = has_colours(&std::io::stdout());
-        write!(std::io::stdout(), "{}", plimsoll_report::terminal(input, width(), colour))
+/// The program `name` of this build.
+pub(crate) fn tool(name: &str) -> Tool {
+    Tool {
+        name: name.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: Some(env!("PLIMSOLL_COMMIT").to_owned()).filter(|commit| !commit.is_empty()),
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use plimsoll_experiment::{
-    JudgeFolderError, MatrixError, RunError, RunResult, ServerError, UnknownTool,
+    JudgeFolderError, MatrixError, ResumeError, RunError, RunResult, ServerError, UnknownTool,
 };
 use plimsoll_records::{RunStatus, Verdict};
 use plimsoll_report::ReportError;
@@ -74,6 +74,9 @@ pub enum Failure {
     /// The run's own folder could not be read again.
     #[error("cannot read the results again")]
     Folder(#[from] JudgeFolderError),
+    /// There is no run to go on with.
+    #[error(transparent)]
+    Resume(#[from] ResumeError),
     /// The run could not be carried out.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -94,6 +97,8 @@ impl Failure {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Matrix(_) | Self::Definitions(_) => Exit::Usage,
+            Self::Resume(ResumeError::Records(_)) => Exit::Failed,
+            Self::Resume(_) => Exit::Usage,
             Self::Run(error) => Exit::of_error(error),
             Self::Signals(_) | Self::Folder(_) | Self::Report(_) | Self::Output(_) => Exit::Failed,
         }

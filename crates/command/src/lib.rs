@@ -27,9 +27,12 @@
 mod cli;
 mod exit;
 mod measure;
+mod output;
+mod resume;
 mod screen;
 
 pub use exit::{Exit, Failure, explain};
 pub use measure::{BuiltIn, Experiment, command, main};
 pub use plimsoll_experiment::Kind;
+pub use resume::Resume;
 pub use screen::{has_colours, width};

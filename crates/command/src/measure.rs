@@ -3,8 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
-use plimsoll_experiment::{Interrupt, Kind, Plan, Progress, Silent, Terminal, printed, run};
-use plimsoll_report::ReportInput;
+use plimsoll_experiment::{Interrupt, Kind, Plan, run};
 
 use crate::cli::Cli;
 use crate::exit::{Exit, Failure, explain};
@@ -61,7 +60,7 @@ pub fn command(kind: Kind) -> clap::Command {
 
 /// Plans, runs, reports; says with which code the process ends.
 fn measure(experiment: &Experiment, cli: &Cli) -> Result<Exit, Failure> {
-    let tools = cli.tools()?;
+    let tools = cli.output.tools()?;
     let source = cli.matrix(experiment)?;
     let kind = source.parse()?.experiment.kind;
     if kind != experiment.kind {
@@ -72,17 +71,7 @@ fn measure(experiment: &Experiment, cli: &Cli) -> Result<Exit, Failure> {
     }
     let plan = Plan::new(source)?;
     let interrupt = Interrupt::on_signals().map_err(Failure::Signals)?;
-    let mut progress: Box<dyn Progress> =
-        if cli.quiet { Box::new(Silent) } else { Box::new(Terminal::stderr()) };
+    let mut progress = cli.output.progress();
     let result = run(&plan, &cli.options(experiment), &interrupt, progress.as_mut())?;
-    let printed = printed(&result.folder, &result.judgement, &tools)?;
-    let input = ReportInput::new(&result.manifest, &result.judgement, &result.folder)
-        .with_points(&result.points)
-        .with_definitions(&printed);
-    plimsoll_report::write_all(&input, &result.folder).map_err(Failure::Report)?;
-    cli.show(&input).map_err(Failure::Output)?;
-    if let Some(error) = &result.failure {
-        tracing::error!("the run ended early: {error}");
-    }
-    Ok(Exit::of(&result))
+    cli.output.report(&result, &tools)
 }

@@ -85,8 +85,8 @@ pub use interrupt::Interrupt;
 pub use judged::{JudgeFolderError, JudgedFolder, judge_folder, judge_folder_under};
 pub use matrix::{
     ClientTable, Command, ExperimentTable, GpuSampling, Kind, Launch, LoadArrivals, LoadTable,
-    Matrix, MatrixError, MatrixSource, Order, Prewarm, Rates, SamplersTable, SearchFor, SearchTable,
-    SelfTesting, ServerTable, WarmUp, WindowTable,
+    Matrix, MatrixError, MatrixSource, Order, Prewarm, Rates, SamplersTable, SearchFor,
+    SearchTable, SelfTesting, ServerTable, WarmUp, WindowTable,
 };
 pub use plan::Plan;
 pub use plimsoll_analysis::{PeerTool, UnknownTool};

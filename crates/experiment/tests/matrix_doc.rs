@@ -25,6 +25,7 @@ const FULL: &str = r#"
 kind = "saturation"
 name = "all"
 repetitions = 2
+order = "interleaved"
 seed = 3
 self-test = "1s"
 allow = ["setting-not-applied"]
