@@ -118,5 +118,5 @@ pub use summary::{
     ChunkCounts, Counts, Goodput, LatencySummary, PointSummary, Probed, Quantile, Stability,
     TimelineSample,
 };
-pub use warm_up::WarmUp;
+pub use warm_up::{WarmUp, WarmUpCut};
 pub use window::Window;

@@ -42,7 +42,7 @@ const LAGS: usize = STEPS / 5;
 ///
 /// The interval of the drift is from batch means of A - C; waves make it wide, never narrow.
 pub(crate) fn stability(point: &PointFile, window: Window, in_flight: &InFlight) -> Stability {
-    let drift = Drift::of(point, window, in_flight);
+    let drift = Drift::of(window, in_flight, gap_cv(&point.load));
     let grew = drift.requests > DRIFT_LEVEL * drift.noise
         && drift.rise > RISE_LEVEL * drift.noise
         && drift.slope_t > SLOPE_LEVEL;
@@ -61,7 +61,15 @@ pub(crate) fn stability(point: &PointFile, window: Window, in_flight: &InFlight)
     }
 }
 
+/// How far the number in flight may lie apart between two tenths of a stationary window, in units of the
+/// arrivals' noise.
+const MOVED_LEVEL: f64 = 2.5;
+
+/// Parts of the window whose means are held against each other.
+const PARTS: usize = 10;
+
 /// Growth of the number in flight over a window, and how much of it chance alone makes.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Drift {
     /// Arrivals - departures.
     pub(crate) requests: f64,
@@ -70,43 +78,72 @@ pub(crate) struct Drift {
     /// What the fitted line rises by over the window.
     pub(crate) rise: f64,
     /// The t value of its slope.
-    pub(crate) slope_t: f64,
+    slope_t: f64,
+    /// The least and the greatest of the means of ten equal parts of the window.
+    pub(crate) tenths: (f64, f64),
 }
 
 impl Drift {
-    /// Of a window.
-    pub(crate) fn of(point: &PointFile, window: Window, in_flight: &InFlight) -> Self {
+    /// Of a window; `cv` is the coefficient of variation of the gaps between arrivals.
+    pub(crate) fn of(window: Window, in_flight: &InFlight, cv: f64) -> Self {
         let arrivals = in_flight.arrived(window.end) - in_flight.arrived(window.start);
         let departures = in_flight.departed(window.end) - in_flight.departed(window.start);
         let (slope, slope_t) = slope(&sampled(window, in_flight, STEPS));
+        let ends = sampled_at(window, PARTS);
+        let means = ends.windows(2).map(|ends| in_flight.mean(ends[0], ends[1]));
+        let tenths = means.fold((f64::INFINITY, 0.0), |(low, high): (f64, f64), mean| {
+            (low.min(mean), high.max(mean))
+        });
         Self {
             requests: arrivals as f64 - departures as f64,
-            noise: gap_cv(&point.load) * (arrivals as f64).sqrt(),
+            noise: cv * (arrivals as f64).sqrt(),
             rise: slope * STEPS as f64,
             slope_t,
+            tenths,
         }
+    }
+
+    /// How far the means of two tenths of the window lie apart at most.
+    pub(crate) fn moved(&self) -> f64 {
+        self.tenths.1 - self.tenths.0
+    }
+
+    /// Whether the number in flight moved within the window by more than a server that keeps up makes of
+    /// the arrivals' chance: two tenths of the window lie apart by more than 2.5 noise.
+    ///
+    /// The number in a queue near its capacity wanders like a reflected Brownian motion whose variance over
+    /// the window is the noise's, and the services' of the same order beside it (Iglehart and Whitt,
+    /// *Advances in Applied Probability* 2, 1970, 150-177); below its capacity it wanders less. So the level
+    /// holds without knowing the load. A line would not do: what a backlog leaves behind rises and falls
+    /// again. The study is benches/stationarity.rs.
+    pub(crate) fn is_stationary(&self) -> bool {
+        self.moved() <= MOVED_LEVEL * self.noise
     }
 }
 
 /// The coefficient of variation of the gaps between arrivals, as far as noise goes: at least 0.5,
 /// for even perfectly regular arrivals meet a server that is not; 1 where it is not known.
-fn gap_cv(load: &OfferedLoad) -> f64 {
+pub(crate) fn gap_cv(load: &OfferedLoad) -> f64 {
     match load {
         OfferedLoad::Open { gap_cv, .. } => gap_cv.unwrap_or(1.0).max(0.5),
         OfferedLoad::Closed { .. } => 1.0,
     }
 }
 
-/// The number in flight at `steps + 1` equally spaced moments of the window, both ends included.
-fn sampled(window: Window, in_flight: &InFlight, steps: usize) -> Vec<f64> {
+/// `steps + 1` equally spaced moments of the window, both ends included.
+fn sampled_at(window: Window, steps: usize) -> Vec<RunNanos> {
     let length = window.length().as_nanos();
     (0..=steps)
         .map(|step| {
             let after = length * step as u128 / steps as u128;
-            let at = RunNanos::from_nanos(window.start.as_nanos() + after as u64);
-            in_flight.at(at) as f64
+            RunNanos::from_nanos(window.start.as_nanos() + after as u64)
         })
         .collect()
+}
+
+/// The number in flight at those moments.
+fn sampled(window: Window, in_flight: &InFlight, steps: usize) -> Vec<f64> {
+    sampled_at(window, steps).into_iter().map(|at| in_flight.at(at) as f64).collect()
 }
 
 /// The least-squares slope of equally spaced values per step, and its t value after Newey and West.

@@ -1,6 +1,11 @@
-//! When the warm-up of a point is over.
+//! When the warm-up of a point is over: while it runs, and looking back.
+
+mod cut;
+mod mser5;
 
 use std::time::Duration;
+
+pub use cut::WarmUpCut;
 
 /// The rule that ends the warm-up of a point with `warm-up = "auto"`.
 ///

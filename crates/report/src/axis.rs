@@ -20,6 +20,21 @@ impl Axis {
         }
     }
 
+    /// A linear axis that holds every finite one of `values` with a little room; 0 to 1 when there is
+    /// none.
+    pub(crate) fn around(values: impl Iterator<Item = f64>) -> Self {
+        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+        for value in values.filter(|value| value.is_finite()) {
+            low = low.min(value);
+            high = high.max(value);
+        }
+        if low > high {
+            return Self::linear(1.0);
+        }
+        let room = 0.06 * (high - low).max(high.abs() * 1e-3).max(1e-6);
+        Self { low: low - room, high: high + room, logarithmic: false }
+    }
+
     /// A logarithmic axis that holds every positive value of `values`, its ends at 1, 2 or 5 times
     /// a power of ten; 1 to 10 when there is none.
     pub(crate) fn logarithmic(values: impl Iterator<Item = f64>) -> Self {
@@ -66,8 +81,10 @@ impl Axis {
 
     fn steps(&self, wanted: usize) -> Vec<f64> {
         let step = round_up((self.high - self.low) / wanted.max(1) as f64);
-        // At most a step below the wanted number of ticks fits, so this ends.
-        (0..=2 * wanted).map(|n| n as f64 * step).collect()
+        let first = (self.low / step).ceil();
+        // At most a step below the wanted number of ticks fits, so this ends. Adding 0 makes a -0 one of
+        // the other kind.
+        (0..=2 * wanted).map(|n| (first + n as f64) * step + 0.0).collect()
     }
 
     /// Powers of ten; with 2 and 5 between them where there are few.
@@ -122,6 +139,15 @@ mod tests {
             labels(Axis::logarithmic([0.2, 3000.0].into_iter())),
             ["0.1", "1", "10", "100", "1,000"]
         );
+    }
+
+    #[test]
+    fn an_axis_around_values_holds_them_and_no_more_than_it_need() {
+        let axis = Axis::around([-7.5, 12.0, f64::NAN].into_iter());
+        assert_eq!(labels(axis), ["−5", "0", "5", "10"]);
+        assert!(axis.holds(-7.5) && axis.holds(12.0) && !axis.holds(-9.0) && !axis.holds(14.0));
+        assert!(!labels(Axis::around([3.0].into_iter())).is_empty());
+        assert_eq!(Axis::around(std::iter::empty()), Axis::linear(1.0));
     }
 
     #[test]

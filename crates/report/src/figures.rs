@@ -1,6 +1,6 @@
 //! `figs/*.svg`: the figures for paper, README and Markdown.
 
-mod canvas;
+pub(crate) mod canvas;
 mod charts;
 mod parts;
 
@@ -57,15 +57,21 @@ pub(crate) fn of_ladder(
 ) -> Result<Vec<(String, String)>, ReportError> {
     let mut figures = Vec::with_capacity(files.len());
     for (file, figure) in files.into_iter().zip(figures_of(ladder)) {
-        let mut svg = String::new();
-        match (figure.draw)(ladder, &mut svg) {
-            Ok(()) => figures.push((file, svg)),
-            Err(error) => {
-                return Err(ReportError::Draw { figure: file, source: Box::new(error) });
-            }
-        }
+        figures.push(drawn(&file, |svg| (figure.draw)(ladder, svg))?);
     }
     Ok(figures)
+}
+
+/// A figure with its file name.
+pub(crate) fn drawn(
+    file: &str,
+    draw: impl FnOnce(&mut String) -> Drawn,
+) -> Result<(String, String), ReportError> {
+    let (file, mut svg) = (file.to_owned(), String::new());
+    match draw(&mut svg) {
+        Ok(()) => Ok((file, svg)),
+        Err(error) => Err(ReportError::Draw { figure: file, source: Box::new(error) }),
+    }
 }
 
 /// The file names of each ladder's figures.

@@ -31,7 +31,7 @@ use crate::wording::{
 /// Groups whose figures are open when the page opens; the others' are drawn when opened.
 const OPEN_GROUPS: usize = 3;
 
-const STYLE: &str = include_str!("../templates/report.css");
+pub(crate) const STYLE: &str = include_str!("../templates/report.css");
 const SCRIPT: &str = include_str!("../templates/report.js");
 
 #[derive(Template)]

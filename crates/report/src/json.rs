@@ -199,7 +199,7 @@ fn interval(estimate: &Estimate) -> Value {
     json!({ "low": number(estimate.low), "high": number(estimate.high) })
 }
 
-fn optional_estimate(estimate: Option<Estimate>) -> Value {
+pub(crate) fn optional_estimate(estimate: Option<Estimate>) -> Value {
     match estimate.filter(|e| e.value.is_finite() && e.low.is_finite() && e.high.is_finite()) {
         Some(Estimate { value, low, high }) => {
             json!({ "value": number(value), "low": number(low), "high": number(high) })
@@ -208,12 +208,12 @@ fn optional_estimate(estimate: Option<Estimate>) -> Value {
     }
 }
 
-fn optional(value: Option<f64>) -> Value {
+pub(crate) fn optional(value: Option<f64>) -> Value {
     value.map_or(Value::Null, number)
 }
 
 /// The number to six digits that matter; `null` when it is not finite.
-fn number(value: f64) -> Value {
+pub(crate) fn number(value: f64) -> Value {
     if !value.is_finite() {
         return Value::Null;
     }

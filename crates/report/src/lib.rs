@@ -18,6 +18,9 @@
 //! Where it was asked for ([`ReportInput::with_definitions`]), the figures that other tools would have
 //! printed for the same requests stand beside ours, with the reason where they differ.
 //!
+//! Across runs: [`ScalingReport`] shows what more GPUs or replicas bought, [`ComparisonReport`] settings
+//! held against each other, in the same forms; what they say comes from the analysis alone.
+//!
 //! Units: rates are per second, latencies milliseconds (seconds beyond 10 s in text), and every
 //! name or heading says so. A number that is not known is `–` in text and `null` in JSON. The
 //! latencies of a point where the server did not keep up are never shown as the server's.
@@ -56,7 +59,9 @@
 
 mod axis;
 mod clean;
+mod comparison;
 mod definitions;
+mod document;
 mod environment;
 mod error;
 mod figures;
@@ -74,6 +79,7 @@ mod lints;
 mod markdown;
 mod numbers;
 mod resent;
+mod scaling;
 mod search;
 mod server_time;
 mod settings;
@@ -81,6 +87,7 @@ mod table;
 mod terminal;
 mod wording;
 
+pub use comparison::{Compared, ComparisonReport};
 pub use error::ReportError;
 pub use figures::figures;
 pub use folder::write_all;
@@ -89,4 +96,5 @@ pub use input::ReportInput;
 pub use json::json;
 pub use lints::{Audited, lints, lints_json};
 pub use markdown::markdown;
+pub use scaling::ScalingReport;
 pub use terminal::terminal;

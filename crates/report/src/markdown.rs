@@ -234,7 +234,7 @@ fn instrument(instrument: &Instrument<'_>) -> String {
 }
 
 /// A table, what is wrong in it in bold.
-fn grid(grid: &Grid) -> String {
+pub(crate) fn grid(grid: &Grid) -> String {
     let row = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
     let heads = grid.columns.iter().map(|column| column.head.join(" ").trim().to_owned());
     let mut text = row(heads.collect());

@@ -72,6 +72,32 @@ pub(crate) fn signed_percent(share: f64) -> String {
     }
 }
 
+/// A ratio as a change in percent with its sign, and with the interval where there is one: `+5.2 %`,
+/// `+5.2 % (+3.1 to +7.4 %)`.
+pub(crate) fn change(ratio: f64, interval: Option<&Estimate>) -> String {
+    let percents = |decimals: usize, ratio: f64| {
+        let text = with_decimals(100.0 * (ratio - 1.0), decimals);
+        let none = !text.contains(|c: char| matches!(c, '1'..='9'));
+        if ratio > 1.0 && !none { format!("+{text}") } else { text }
+    };
+    let Some(interval) = interval else { return format!("{} %", percents(1, ratio)) };
+    let mut decimals = 1;
+    while decimals < 4
+        && interval.low < interval.high
+        && percents(decimals, interval.low) == percents(decimals, interval.high)
+    {
+        decimals += 1;
+    }
+    let [value, low, high] =
+        [ratio, interval.low, interval.high].map(|ratio| percents(decimals, ratio));
+    format!("{value} % ({low} to {high} %)")
+}
+
+/// A p value with as many digits as anyone believes.
+pub(crate) fn p_value(p: f64) -> String {
+    if p < 0.0001 { "< 0.0001".to_owned() } else { format!("{p:.4}") }
+}
+
 /// The three numbers of an estimate, with as many decimals as it takes to tell its ends apart.
 pub(crate) fn estimate(estimate: &Estimate) -> [String; 3] {
     let numbers = [estimate.value, estimate.low, estimate.high];
@@ -219,6 +245,16 @@ mod tests {
         assert_eq!(estimate(&Estimate::exact(36.41)), ["36.4", "36.4", "36.4"]);
         let broken = Estimate { value: f64::NAN, low: f64::NAN, high: 1.0 };
         assert_eq!(estimate(&broken)[0], "–");
+    }
+
+    #[test]
+    fn ratios_read_as_changes() {
+        let of = |value, low, high| change(value, Some(&Estimate { value, low, high }));
+        assert_eq!(of(1.052, 1.031, 1.074), "+5.2 % (+3.1 to +7.4 %)");
+        assert_eq!(of(1.0, 0.98, 1.02), "0.0 % (−2.0 to +2.0 %)");
+        assert_eq!(of(1.0501, 1.0500, 1.0502), "+5.01 % (+5.00 to +5.02 %)");
+        assert_eq!(change(0.5, None), "−50.0 %");
+        assert_eq!(change(f64::NAN, None), "– %");
     }
 
     #[test]

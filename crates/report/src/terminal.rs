@@ -37,7 +37,7 @@ const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().f
 /// it (a terminal, no `NO_COLOR`).
 #[must_use]
 pub fn terminal(input: &ReportInput<'_>, width: usize, colour: bool) -> String {
-    let paper = Paper { width: width.clamp(40, WIDEST), colour };
+    let paper = Paper::new(width, colour);
     let ladders = ladders(&input.judgement.groups);
     let entries = entries(&input.judgement.findings, &ladders);
     let mut text = String::new();
@@ -129,6 +129,47 @@ pub(crate) struct Paper {
 }
 
 impl Paper {
+    /// Lines of `width` characters, within what can be read and what has room for anything.
+    pub(crate) fn new(width: usize, colour: bool) -> Self {
+        Self { width: width.clamp(40, WIDEST), colour }
+    }
+
+    /// What stands out.
+    pub(crate) fn bold(&self, text: &str) -> String {
+        self.style(BOLD, text)
+    }
+
+    /// What stands back.
+    pub(crate) fn dim(&self, text: &str) -> String {
+        self.style(DIM, text)
+    }
+
+    /// A table without the columns at its right that have no room, and a line that names those.
+    pub(crate) fn grid(&self, grid: &Grid) -> String {
+        let mut kept = grid.columns.len();
+        let mut drawn = draw_grid(grid, kept);
+        while kept > 1 && drawn.iter().any(|line| columns_of(line) > self.width) {
+            kept -= 1;
+            drawn = draw_grid(grid, kept);
+        }
+        let head = drawn.len().saturating_sub(grid.rows.len());
+        let mut text = String::new();
+        for (place, line) in drawn.iter().enumerate() {
+            let line = if place + 1 < head { self.bold(line) } else { line.clone() };
+            text.push_str(&line);
+            text.push('\n');
+        }
+        let names: Vec<_> = grid.columns[kept..]
+            .iter()
+            .map(|column| column.head.join(" ").trim().to_owned())
+            .collect();
+        if !names.is_empty() {
+            let left_out = format!("no room for: {}", names.join(", "));
+            text.push_str(&self.paragraph(" · ", &self.dim(&left_out)));
+        }
+        text
+    }
+
     pub(crate) fn style(&self, code: &str, text: &str) -> String {
         if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
@@ -173,7 +214,8 @@ impl Paper {
             }
             let drawn = (1..=Part::NARROW_COLUMNS).rev().find_map(|columns| {
                 let mut marks = marks.clone();
-                let lines = draw_grid(&part.narrow(section.tool, columns, &mut marks));
+                let table = part.narrow(section.tool, columns, &mut marks);
+                let lines = draw_grid(&table, table.columns.len());
                 let fits = lines.iter().all(|line| columns_of(line) <= self.width);
                 fits.then_some((lines, marks))
             });
@@ -297,10 +339,11 @@ fn draw(table: &Table) -> Vec<String> {
     draw_lines(&heads, table.rows.iter().map(|(_, cells)| cells.as_slice()))
 }
 
-/// The lines of any other.
-fn draw_grid(grid: &Grid) -> Vec<String> {
-    let heads: Vec<_> = grid.columns.iter().map(|column| (column.head, column.words)).collect();
-    draw_lines(&heads, grid.rows.iter().map(|row| row.cells.as_slice()))
+/// The lines of the first `kept` columns of any other.
+fn draw_grid(grid: &Grid, kept: usize) -> Vec<String> {
+    let columns = grid.columns[..kept].iter();
+    let heads: Vec<_> = columns.map(|column| (column.head, column.words)).collect();
+    draw_lines(&heads, grid.rows.iter().map(|row| &row.cells[..kept]))
 }
 
 /// The lines of a table of `heads`, each with whether its column holds words, and `rows`.

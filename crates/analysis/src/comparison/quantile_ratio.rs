@@ -106,8 +106,8 @@ pub struct QuantileRatio {
 ///
 /// Each window is redrawn 999 times from circular blocks of itself, twice as long as the rule of
 /// Politis and White has them; the quantile of what the windows of a setting hold together, by
-/// nearest rank, is taken each time, and the interval are percentiles of the ratio, expanded for
-/// the finite number of blocks (docs/method.md#comparison). It knows nothing of what differs
+/// nearest rank, is taken each time, and the interval is the symmetric one of the ratio's logarithm,
+/// expanded for the finite number of blocks (docs/method.md#comparison). It knows nothing of what differs
 /// between one repetition and the next; [`compare`](crate::compare) of each repetition's
 /// [`latency_quantile`] does. Range: 0 < q < 1; `None` when a setting has too few requests for the
 /// quantile (the median needs 6, p90 36, p99 368) or a latency of 0 there. The same seed gives the
@@ -131,7 +131,9 @@ pub fn quantile_ratio(
 
 /// The `q` quantile of one window's latencies in seconds, as a figure for
 /// [`compare`](crate::compare): the nearest rank, with an interval by bootstrap over blocks of time
-/// that holds although neighbours are alike. Range, blocks and `None` as for [`quantile_ratio`].
+/// that knows that neighbours are alike. What a window reached only a few times, such as the p99 of a short
+/// one, has a greater error than any window of that length can show (docs/measurements/statistics.md):
+/// repetitions tell. Range, blocks and `None` as for [`quantile_ratio`].
 ///
 /// # Errors
 /// A `q` outside its range.
@@ -143,7 +145,7 @@ pub fn latency_quantile(
     let drawn = check(q)?.drawn(std::slice::from_ref(window), seed, DRAWS);
     Ok(drawn.map(|drawn| {
         let Drawn { value, blocks, quantiles, .. } = drawn;
-        percentiles(value, quantiles, blocks).scaled(1e-9)
+        symmetric(value, quantiles, blocks).scaled(1e-9)
     }))
 }
 
@@ -220,7 +222,7 @@ impl Drawn {
         let ratios = self.quantiles.iter().zip(&candidate.quantiles).map(|(a, b)| b / a).collect();
         let blocks = self.blocks.min(candidate.blocks);
         QuantileRatio {
-            ratio: percentiles(candidate.value / self.value, ratios, blocks),
+            ratio: symmetric(candidate.value / self.value, ratios, blocks),
             baseline_block_s: self.block_s,
             candidate_block_s: candidate.block_s,
             window_too_short: self.cut || candidate.cut,
@@ -228,17 +230,21 @@ impl Drawn {
     }
 }
 
-/// The percentiles that enclose 95 %, expanded for `n` blocks: instead of 2.5 % each end leaves
-/// out Phi(-sqrt(n / (n - 1)) t(0.975, n - 1)). Source: Hesterberg, *The American Statistician* 69,
-/// 2015, 371-386, section 5.3.
-fn percentiles(value: f64, mut drawn: Vec<f64>, n: f64) -> Estimate {
+/// The interval that is symmetric about the logarithm of `value` and holds 95 % of what was drawn, expanded for
+/// `n` blocks: instead of 5 % it leaves out 2 Phi(-sqrt(n / (n - 1)) t(0.975, n - 1)).
+///
+/// Percentiles alone would not do: no redrawn window has a latency above the longest that was measured, so
+/// the upper end of a high quantile would be far too low. Sources: Hall, *J. Royal Statistical Society* B 50,
+/// 1988, 35-45 (symmetric intervals); Hesterberg, *The American Statistician* 69, 2015, 371-386, section 5.3
+/// (the expansion).
+fn symmetric(value: f64, drawn: Vec<f64>, n: f64) -> Estimate {
     let n = n.max(2.0);
     let t = student(n - 1.0).inverse_cdf(0.975);
-    let tail = Normal::standard().cdf(-(n / (n - 1.0)).sqrt() * t);
-    drawn.sort_by(f64::total_cmp);
-    let last = drawn.len() - 1;
-    let out = ((tail * drawn.len() as f64).floor() as usize).min(last / 2);
-    Estimate { value, low: drawn[out].min(value), high: drawn[last - out].max(value) }
+    let out = 2.0 * Normal::standard().cdf(-(n / (n - 1.0)).sqrt() * t);
+    let mut apart: Vec<f64> = drawn.into_iter().map(|one| (one / value).ln().abs()).collect();
+    apart.sort_by(f64::total_cmp);
+    let factor = apart[rank(apart.len(), 1.0 - out)].exp();
+    Estimate { value, low: value / factor, high: value * factor }
 }
 
 #[cfg(test)]

@@ -19,6 +19,19 @@ pub(crate) struct Case {
     pub(crate) in_tests: bool,
 }
 
+impl Case {
+    /// The true speed-up at size n.
+    fn gain(&self, n: f64) -> f64 {
+        match self.law {
+            Law::Gustafson => n - self.sigma * (n - 1.0),
+            Law::Linear | Law::Amdahl | Law::Usl => {
+                n / (1.0 + self.sigma * (n - 1.0) + self.kappa * n * (n - 1.0))
+            }
+        }
+    }
+}
+
+const THREE: &[f64] = &[1.0, 2.0, 4.0];
 const FOUR: &[f64] = &[1.0, 2.0, 4.0, 8.0];
 const SIX: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0];
 
@@ -30,11 +43,14 @@ const fn tested(case: Case) -> Case {
     Case { in_tests: true, ..case }
 }
 
-pub(crate) const CASES: [Case; 10] = [
+pub(crate) const CASES: [Case; 13] = [
+    case(Law::Amdahl, 0.05, 0.0, THREE, 0.01),
     tested(case(Law::Amdahl, 0.05, 0.0, FOUR, 0.01)),
     case(Law::Amdahl, 0.05, 0.0, FOUR, 0.03),
     case(Law::Amdahl, 0.3, 0.0, FOUR, 0.01),
     tested(case(Law::Amdahl, 0.0, 0.0, FOUR, 0.01)),
+    case(Law::Gustafson, 0.1, 0.0, FOUR, 0.01),
+    case(Law::Gustafson, 0.3, 0.0, SIX, 0.03),
     tested(case(Law::Usl, 0.05, 0.002, SIX, 0.01)),
     case(Law::Usl, 0.05, 0.002, SIX, 0.03),
     case(Law::Usl, 0.2, 0.01, SIX, 0.01),
@@ -47,7 +63,7 @@ pub(crate) const CASES: [Case; 10] = [
 pub(crate) fn points(case: &Case, seed: u64) -> Vec<ScalePoint> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let measure = |&n: &f64| {
-        let truth = 25.0 * n / (1.0 + case.sigma * (n - 1.0) + case.kappa * n * (n - 1.0));
+        let truth = 25.0 * case.gain(n);
         let z: f64 = StandardNormal.sample(&mut random);
         let value = truth * (case.sd * z).exp();
         let factor = (1.959_964 * case.sd).exp();
@@ -70,16 +86,23 @@ pub(crate) struct Row {
     chosen: [f64; 4],
     peaks: usize,
     peak_covered: f64,
+    /// Intervals of the largest size's speed-up and Karp-Flatt share that hold the truth.
+    pub(crate) speedup_covered: f64,
+    pub(crate) karp_flatt_covered: f64,
 }
 
 pub(crate) const HEADER: &str = "\
-| truth | bias of sigma | rms error | covered | bias of kappa | covered | chosen: linear, Amdahl, Gustafson, USL | peak stated | covered |
-|---|---|---|---|---|---|---|---|---|";
+| truth | bias of sigma | rms error | covered | bias of kappa | covered | chosen: linear, Amdahl, Gustafson, USL | peak stated | covered | speed-up covered | Karp-Flatt |
+|---|---|---|---|---|---|---|---|---|---|---|";
 
 /// Judges `trials` sets of points, with seeds from 0 on.
 pub(crate) fn run(case: &Case, trials: u64) -> Row {
     let (mut sigma, mut square, mut sigma_in, mut kappa, mut kappa_in) = (0.0, 0.0, 0.0, 0.0, 0.0);
     let (mut chosen, mut peaks, mut peaks_in) = ([0.0; 4], 0, 0.0);
+    let (mut speedups_in, mut karp_flatt_in) = (0.0, 0.0);
+    let largest = case.sizes[case.sizes.len() - 1];
+    let gain = case.gain(largest);
+    let serial = (1.0 / gain - 1.0 / largest) / (1.0 - 1.0 / largest);
     let truth_peak = ((1.0 - case.sigma) / case.kappa).sqrt();
     let count = trials as f64;
     for seed in 0..trials {
@@ -96,6 +119,9 @@ pub(crate) fn run(case: &Case, trials: u64) -> Row {
         for (law, share) in Law::ALL.iter().zip(&mut chosen) {
             *share += f64::from(u8::from(found.chosen == Some(*law))) / count;
         }
+        let last = found.speedups.last().expect("every size has one");
+        speedups_in += f64::from(u8::from(last.speedup.contains(gain)));
+        karp_flatt_in += f64::from(u8::from(last.karp_flatt.contains(serial)));
         if let Some(peak) = found.peak {
             peaks += 1;
             peaks_in += f64::from(u8::from(peak.n.contains(truth_peak)));
@@ -119,6 +145,8 @@ pub(crate) fn run(case: &Case, trials: u64) -> Row {
         chosen,
         peaks,
         peak_covered: peaks_in / peaks as f64,
+        speedup_covered: speedups_in / count,
+        karp_flatt_covered: karp_flatt_in / count,
     }
 }
 
@@ -139,9 +167,11 @@ impl fmt::Display for Row {
         let [linear, amdahl, gustafson, usl] = self.chosen.map(|share| 100.0 * share);
         write!(f, " {linear:.0}, {amdahl:.0}, {gustafson:.0}, {usl:.0} % |")?;
         if self.peaks == 0 {
-            write!(f, " - | - |")
+            write!(f, " - | - |")?;
         } else {
-            write!(f, " {} | {:.1} % |", self.peaks, 100.0 * self.peak_covered)
+            write!(f, " {} | {:.1} % |", self.peaks, 100.0 * self.peak_covered)?;
         }
+        let [speedup, serial] = [self.speedup_covered, self.karp_flatt_covered].map(|c| 100.0 * c);
+        write!(f, " {speedup:.1} % | {serial:.1} % |")
     }
 }

@@ -47,6 +47,15 @@ pub(crate) struct Plan {
     pub(crate) declared_mean: Option<f64>,
 }
 
+/// How a point begins.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Begin {
+    /// Length of the warm-up, s; `None` for the automatic rule.
+    pub(crate) warm_up: Option<f64>,
+    /// Requests of another client that wait at the server when it begins; the point has no rows of them.
+    pub(crate) backlog: usize,
+}
+
 /// One request as the server knows it, in seconds.
 struct Request {
     at: f64,
@@ -203,10 +212,28 @@ pub(crate) fn measure(
     plan: Plan,
     seed: u64,
 ) -> (PointFile, Vec<RequestRow>) {
+    measure_from(server, lengths, rate, plan, Begin::default(), seed)
+}
+
+/// The same with another beginning.
+pub(crate) fn measure_from(
+    server: Server,
+    lengths: Lengths,
+    rate: f64,
+    plan: Plan,
+    begin: Begin,
+    seed: u64,
+) -> (PointFile, Vec<RequestRow>) {
     // Long enough for the longest warm-up, the window and a drain under arrivals.
     let until = plan.measure * 2.2 + 4.0;
-    let mut requests = arrivals(lengths, rate, until, seed);
+    let left_over = (0..begin.backlog).map(|_| {
+        let (prompt, output) = (lengths.prompt, lengths.output as usize);
+        Request { at: 0.0, prompt, output, begun: f64::INFINITY, tokens: Vec::new() }
+    });
+    let mut requests: Vec<Request> =
+        left_over.chain(arrivals(lengths, rate, until, seed)).collect();
     let steps = serve(server, &mut requests, seed);
+    requests.drain(..begin.backlog);
     let arrived: Vec<f64> = requests.iter().map(|r| r.at).collect();
     let mut done: Vec<(f64, f64)> = requests.iter().map(|r| (r.done(), r.at)).collect();
     done.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -225,7 +252,11 @@ pub(crate) fn measure(
             seen += 1;
         }
         let longest = (seen > 0).then(|| Duration::from_secs_f64(longest));
-        if rule.is_over(Duration::from_secs_f64(start), seen as u64, longest) {
+        let over = match begin.warm_up {
+            Some(warm_up) => start >= warm_up,
+            None => rule.is_over(Duration::from_secs_f64(start), seen as u64, longest),
+        };
+        if over {
             break;
         }
     }

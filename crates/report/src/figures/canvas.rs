@@ -13,10 +13,10 @@ use plotters::style::{Color as _, FontStyle, IntoFont, RGBColor, ShapeStyle, Tex
 
 use crate::axis::Axis;
 
-pub(super) use panel::Panel;
+pub(crate) use panel::Panel;
 
 /// What drawing returns.
-pub(super) type Drawn = Result<(), DrawingAreaErrorKind<io::Error>>;
+pub(crate) type Drawn = Result<(), DrawingAreaErrorKind<io::Error>>;
 
 /// Text, lines that carry data, lines that help the eye.
 const INK: RGBColor = RGBColor(0x22, 0x2b, 0x33);
@@ -24,13 +24,13 @@ const SOFT_INK: RGBColor = RGBColor(0x5b, 0x66, 0x70);
 const GRID: RGBColor = RGBColor(0xe3, 0xe7, 0xea);
 
 // The palette of Okabe and Ito, which colour-blind readers tell apart.
-pub(super) const BLUE: RGBColor = RGBColor(0x00, 0x72, 0xb2);
-pub(super) const VERMILLION: RGBColor = RGBColor(0xd5, 0x5e, 0x00);
-pub(super) const GREEN: RGBColor = RGBColor(0x00, 0x9e, 0x73);
-pub(super) const PURPLE: RGBColor = RGBColor(0xa0, 0x4a, 0x7c);
-pub(super) const SKY: RGBColor = RGBColor(0x56, 0xb4, 0xe9);
-pub(super) const ORANGE: RGBColor = RGBColor(0xe6, 0x9f, 0x00);
-pub(super) const GREY: RGBColor = RGBColor(0x8a, 0x93, 0x9b);
+pub(crate) const BLUE: RGBColor = RGBColor(0x00, 0x72, 0xb2);
+pub(crate) const VERMILLION: RGBColor = RGBColor(0xd5, 0x5e, 0x00);
+pub(crate) const GREEN: RGBColor = RGBColor(0x00, 0x9e, 0x73);
+pub(crate) const PURPLE: RGBColor = RGBColor(0xa0, 0x4a, 0x7c);
+pub(crate) const SKY: RGBColor = RGBColor(0x56, 0xb4, 0xe9);
+pub(crate) const ORANGE: RGBColor = RGBColor(0xe6, 0x9f, 0x00);
+pub(crate) const GREY: RGBColor = RGBColor(0x8a, 0x93, 0x9b);
 
 /// The heights of a sheet's title, of its legend, and the width of a figure.
 const TITLE: i32 = 40;
@@ -41,7 +41,7 @@ const CHARACTER: f64 = 0.51;
 
 /// Which end of a text stands at its point, or which side of a line it stands on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
+pub(crate) enum Side {
     Left,
     Middle,
     Right,
@@ -49,7 +49,7 @@ pub(super) enum Side {
 
 /// How a line is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stroke {
+pub(crate) enum Stroke {
     Solid(u32),
     Dashed,
     Dotted,
@@ -57,13 +57,13 @@ pub(super) enum Stroke {
 
 /// How a point is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dot {
+pub(crate) enum Dot {
     Filled,
     Hollow,
 }
 
 /// An entry of a legend.
-pub(super) enum Key {
+pub(crate) enum Key {
     Line(RGBColor, Stroke),
     Dot(RGBColor, Dot),
     Area(RGBColor),
@@ -71,7 +71,7 @@ pub(super) enum Key {
 }
 
 /// A figure.
-pub(super) struct Sheet<'a> {
+pub(crate) struct Sheet<'a> {
     area: DrawingArea<SVGBackend<'a>, Shift>,
     height: i32,
     top: i32,
@@ -79,7 +79,7 @@ pub(super) struct Sheet<'a> {
 
 impl<'a> Sheet<'a> {
     /// An empty figure with its title and legend.
-    pub(super) fn new(
+    pub(crate) fn new(
         svg: &'a mut String,
         height: i32,
         title: &str,
@@ -126,7 +126,7 @@ impl<'a> Sheet<'a> {
     }
 
     /// The `place`-th of `of` panels beside each other, with axes.
-    pub(super) fn panel(
+    pub(crate) fn panel(
         &self,
         (place, of): (i32, i32),
         x: (Axis, &str),
@@ -138,7 +138,7 @@ impl<'a> Sheet<'a> {
     }
 
     /// One panel with a place for each label beside each other; the `n`-th goes from `n` to `n + 1`.
-    pub(super) fn places(
+    pub(crate) fn places(
         &self,
         labels: &[String],
         x_title: &str,
@@ -173,7 +173,7 @@ impl<'a> Sheet<'a> {
     }
 
     /// Puts the figure into the string.
-    pub(super) fn finish(self) -> Drawn {
+    pub(crate) fn finish(self) -> Drawn {
         self.area.present()
     }
 

@@ -1,6 +1,7 @@
 //! What a person reads, held against committed snapshots, and what must hold of any input.
 
 mod circumstances;
+mod comparison;
 mod definitions;
 mod fixture;
 mod forms;
@@ -8,3 +9,4 @@ mod hostile;
 mod instrument;
 mod observed;
 mod page;
+mod scaling;

@@ -111,6 +111,20 @@ fn the_same_seed_gives_the_same_answer_and_repetitions_pool() {
 }
 
 #[test]
+fn an_interval_reaches_as_far_above_as_below() {
+    // Of a hundred redrawn windows ten have half the value and none has more. With many blocks 5 % are left
+    // out, so the factor is 2: percentiles would end at the value.
+    let drawn: Vec<f64> = (0..100).map(|i| if i % 10 == 0 { 5.0 } else { 10.0 }).collect();
+    let found = symmetric(10.0, drawn.clone(), 1e4);
+    assert!((found.low - 5.0).abs() < 1e-12 && (found.high - 20.0).abs() < 1e-12, "{found:?}");
+    // Where 0.4 % differ, 5 % leave nothing of it; three blocks leave out next to nothing.
+    assert_eq!(symmetric(10.0, vec![10.0; 100], 5.0), Estimate::exact(10.0));
+    let few: Vec<f64> = (0..1000).map(|i| if i < 4 { 2.5 } else { 10.0 }).collect();
+    assert_eq!(symmetric(10.0, few.clone(), 1e4), Estimate::exact(10.0));
+    assert!((symmetric(10.0, few, 3.0).high - 40.0).abs() < 1e-9);
+}
+
+#[test]
 fn too_few_requests_have_no_quantile_and_nonsense_is_refused() {
     let few = series(10.0, &[(1.0, 0.1); 5]);
     assert_eq!(latency_quantile(&few, 0.5, 1), Ok(None));

@@ -6,7 +6,7 @@ use super::{Dot, Drawn, GREY, GRID, INK, SOFT_INK, Sheet, Side, Stroke, text_wid
 use crate::axis::Axis;
 
 /// A pair of axes on a sheet.
-pub(in crate::figures) struct Panel<'s, 'a> {
+pub(crate) struct Panel<'s, 'a> {
     pub(super) sheet: &'s Sheet<'a>,
     pub(super) left: i32,
     pub(super) right: i32,
@@ -60,12 +60,7 @@ impl Panel<'_, '_> {
     }
 
     /// A line through the points that lie on the axes, in order.
-    pub(in crate::figures) fn line(
-        &self,
-        points: &[(f64, f64)],
-        colour: RGBColor,
-        stroke: Stroke,
-    ) -> Drawn {
+    pub(crate) fn line(&self, points: &[(f64, f64)], colour: RGBColor, stroke: Stroke) -> Drawn {
         let on_axes: Vec<_> = points
             .iter()
             .filter(|(x, y)| self.x.holds(*x) && y.is_finite())
@@ -75,7 +70,7 @@ impl Panel<'_, '_> {
     }
 
     /// A point with the ends of its interval.
-    pub(in crate::figures) fn point(
+    pub(crate) fn point(
         &self,
         x: f64,
         (low, y, high): (f64, f64, f64),
@@ -98,13 +93,7 @@ impl Panel<'_, '_> {
     }
 
     /// Shades the loads from `from` to `to`.
-    pub(in crate::figures) fn shade(
-        &self,
-        from: f64,
-        to: f64,
-        colour: RGBColor,
-        strength: f64,
-    ) -> Drawn {
+    pub(crate) fn shade(&self, from: f64, to: f64, colour: RGBColor, strength: f64) -> Drawn {
         let inside = |x: f64| self.x_pixel(x).clamp(self.left, self.right);
         self.sheet.fill_rectangle(
             (inside(from), self.top),
@@ -115,18 +104,13 @@ impl Panel<'_, '_> {
     }
 
     /// Shades the values from `low` to `high`.
-    pub(in crate::figures) fn band(&self, low: f64, high: f64, colour: RGBColor) -> Drawn {
+    pub(crate) fn band(&self, low: f64, high: f64, colour: RGBColor) -> Drawn {
         let (low, high) = (self.y_pixel(low), self.y_pixel(high));
         self.sheet.fill_rectangle((self.left, high), (self.right, low.max(high + 1)), colour, 0.25)
     }
 
     /// A bar in the `place`-th place, from one value up to another.
-    pub(in crate::figures) fn bar(
-        &self,
-        place: usize,
-        (low, high): (f64, f64),
-        colour: RGBColor,
-    ) -> Drawn {
+    pub(crate) fn bar(&self, place: usize, (low, high): (f64, f64), colour: RGBColor) -> Drawn {
         let (from, to) = (place as f64 + 0.2, place as f64 + 0.8);
         let (low, high) = (self.y_pixel(low), self.y_pixel(high));
         let (left, right) = (self.x_pixel(from), self.x_pixel(to));
@@ -134,20 +118,20 @@ impl Panel<'_, '_> {
     }
 
     /// A word at the foot of the `place`-th place, in the place of a bar.
-    pub(in crate::figures) fn word(&self, place: usize, word: &str) -> Drawn {
+    pub(crate) fn word(&self, place: usize, word: &str) -> Drawn {
         let x = self.x_pixel(place as f64 + 0.5);
         self.sheet.text(word, (x, self.bottom - 10), 12.0, &SOFT_INK, Side::Middle, false)
     }
 
     /// A line across at one value.
-    pub(in crate::figures) fn level(&self, y: f64, colour: RGBColor, stroke: Stroke) -> Drawn {
+    pub(crate) fn level(&self, y: f64, colour: RGBColor, stroke: Stroke) -> Drawn {
         let y = self.y_pixel(y);
         self.sheet.stroke(&[(self.left, y), (self.right, y)], colour, stroke)
     }
 
     /// A line upright at one load, with a label beside it, `share` of the way up: on the given side
     /// where that has room, else on the other.
-    pub(in crate::figures) fn mark(
+    pub(crate) fn mark(
         &self,
         x: f64,
         label: &str,
@@ -172,13 +156,13 @@ impl Panel<'_, '_> {
     }
 
     /// A label above a value, at the right end.
-    pub(in crate::figures) fn note(&self, text: &str, y: f64, colour: RGBColor) -> Drawn {
+    pub(crate) fn note(&self, text: &str, y: f64, colour: RGBColor) -> Drawn {
         let y = (self.y_pixel(y) - 12).max(self.top + 6);
         self.sheet.text(text, (self.right - 4, y), 12.5, &colour, Side::Right, true)
     }
 
     /// Says in the middle of the panel why it is empty.
-    pub(in crate::figures) fn empty(&self, text: &str) -> Drawn {
+    pub(crate) fn empty(&self, text: &str) -> Drawn {
         let middle = (i32::midpoint(self.left, self.right), i32::midpoint(self.top, self.bottom));
         self.sheet.text(text, middle, 13.0, &SOFT_INK, Side::Middle, false)
     }

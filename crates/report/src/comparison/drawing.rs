@@ -1,0 +1,75 @@
+//! The figure of a comparison: every change with its interval, against the margin of equivalence.
+
+use plimsoll_analysis::ComparisonVerdict;
+use plotters::style::RGBColor;
+
+use super::{Compared, ComparisonReport, RATIOS, words};
+use crate::axis::Axis;
+use crate::clean::clean;
+use crate::error::ReportError;
+use crate::figures::canvas::{BLUE, Dot, Drawn, GREEN, GREY, Key, SKY, Sheet, Stroke, VERMILLION};
+use crate::figures::drawn;
+
+/// The one figure.
+pub(super) fn all(report: &ComparisonReport<'_>) -> Result<Vec<(String, String)>, ReportError> {
+    Ok(vec![drawn(RATIOS, |svg| ratios(report, svg))?])
+}
+
+const fn look(verdict: ComparisonVerdict) -> (RGBColor, Dot) {
+    match verdict {
+        ComparisonVerdict::Better => (GREEN, Dot::Filled),
+        ComparisonVerdict::Worse => (VERMILLION, Dot::Filled),
+        ComparisonVerdict::Equivalent => (BLUE, Dot::Filled),
+        ComparisonVerdict::Undecided { .. } => (GREY, Dot::Hollow),
+    }
+}
+
+/// Low end, change and high end in percent; a change without an interval has no width.
+fn percents(one: &Compared<'_>) -> (f64, f64, f64) {
+    let found = &one.comparison;
+    let percent = |ratio: f64| 100.0 * (ratio - 1.0);
+    match found.interval {
+        Some(interval) => (percent(interval.low), percent(found.ratio), percent(interval.high)),
+        None => (percent(found.ratio), percent(found.ratio), percent(found.ratio)),
+    }
+}
+
+fn ratios(report: &ComparisonReport<'_>, svg: &mut String) -> Drawn {
+    let mut legend = vec![(Key::Area(SKY), "equivalent: the narrowest margin")];
+    let undecided = ComparisonVerdict::Undecided { repetitions_that_would_decide: None };
+    for verdict in [
+        ComparisonVerdict::Better,
+        ComparisonVerdict::Worse,
+        ComparisonVerdict::Equivalent,
+        undecided,
+    ] {
+        let word = words::verdict(verdict);
+        if report.compared.iter().any(|one| words::verdict(one.comparison.verdict) == word) {
+            let (colour, dot) = look(verdict);
+            legend.push((Key::Dot(colour, dot), word));
+        }
+    }
+    let sheet = Sheet::new(svg, 420, &words::headline(report), &legend)?;
+    let margin = report.compared.iter().map(|one| one.comparing.margin).fold(1.0, f64::min);
+    let (low, high) = (100.0 * (1.0 / (1.0 + margin) - 1.0), 100.0 * margin);
+    let ends = report.compared.iter().map(percents).flat_map(|(low, _, high)| [low, high]);
+    let y = Axis::around(ends.chain([low, high]));
+    let several = report.compared.iter().any(|one| one.candidate != report.compared[0].candidate);
+    let labels: Vec<String> = report
+        .compared
+        .iter()
+        .map(|one| match several {
+            true => format!("{}: {}", clean(one.candidate), clean(one.figure)),
+            false => clean(one.figure),
+        })
+        .collect();
+    let title = format!("against {}", clean(report.baseline));
+    let panel = sheet.places(&labels, &title, (y, "change (%)"))?;
+    panel.band(low, high, SKY)?;
+    panel.level(0.0, GREY, Stroke::Dashed)?;
+    for (place, one) in report.compared.iter().enumerate() {
+        let (colour, dot) = look(one.comparison.verdict);
+        panel.point(place as f64 + 0.5, percents(one), colour, dot)?;
+    }
+    sheet.finish()
+}

@@ -1,0 +1,78 @@
+//! A report of its own beside that of a run: sections of tables, figures and notes, in every form.
+
+mod page;
+
+use std::fmt::Write as _;
+
+use crate::clean::markdown as escape;
+use crate::grid::Grid;
+use crate::markdown;
+use crate::terminal::Paper;
+
+pub(crate) use page::page;
+
+/// What a document says, before it is laid out. Its text is cleaned by whoever makes it.
+pub(crate) struct Document {
+    /// What was measured.
+    pub(crate) title: String,
+    /// The result in a sentence, without a full stop.
+    pub(crate) headline: String,
+    /// Its parts.
+    pub(crate) sections: Vec<Section>,
+}
+
+/// One part of a document.
+pub(crate) struct Section {
+    /// Its heading.
+    pub(crate) title: &'static str,
+    /// File name of its figure, if it has one.
+    pub(crate) figure: Option<&'static str>,
+    /// Its table, if it has one.
+    pub(crate) table: Option<Grid>,
+    /// Sentences below, without full stops.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Document {
+    /// For a terminal of `width` characters: tables give up columns from the right until they fit, and
+    /// say which.
+    pub(crate) fn terminal(&self, width: usize, colour: bool) -> String {
+        let paper = Paper::new(width, colour);
+        let mut text = paper.paragraph("", &paper.bold(&self.title));
+        text.push('\n');
+        text.push_str(&paper.paragraph("", &format!("{}.", self.headline)));
+        for section in &self.sections {
+            text.push('\n');
+            text.push_str(&paper.paragraph("", &paper.bold(section.title)));
+            if let Some(table) = &section.table {
+                text.push_str(&paper.grid(table));
+            }
+            for note in &section.notes {
+                text.push_str(&paper.paragraph(" · ", &paper.dim(note)));
+            }
+        }
+        text
+    }
+
+    /// As GitHub-flavoured Markdown, figures by relative links to `figs/`.
+    pub(crate) fn markdown(&self) -> String {
+        let mut text = format!("# {}\n\n{}.\n", escape(&self.title), escape(&self.headline));
+        for section in &self.sections {
+            if !text.ends_with("\n\n") {
+                text.push('\n');
+            }
+            let _ = writeln!(text, "## {}\n", section.title);
+            if let Some(file) = section.figure {
+                let name = file.trim_end_matches(".svg").replace('-', " ");
+                let _ = writeln!(text, "![{name}](figs/{file})\n");
+            }
+            if let Some(table) = &section.table {
+                text.push_str(&markdown::grid(table));
+            }
+            for note in &section.notes {
+                let _ = writeln!(text, "- {}", escape(note));
+            }
+        }
+        text
+    }
+}
