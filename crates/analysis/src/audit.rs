@@ -19,6 +19,16 @@
 //! and denied stands in the manifest and beside the verdict of every report. `plimsoll audit RESULTS`
 //! judges a folder again and writes nothing into it; `plimsoll audit --explain CODE` prints a chapter of
 //! this page.
+//!
+//! ### Points of other tools
+//! What `plimsoll import` read with the rows of its requests is judged as any other point. Where another
+//! tool kept a summary alone, the same codes have other evidence: that summary, what the experiment states,
+//! the server's log (arrivals, limits and prompts as the server saw them, the engine's periodic lines) and
+//! samples of GPUs. `drain-bias` then also says the most that N / duration could have shown, and is a
+//! **warning**, for the tool states it as the result; so is `overload-latency`. `setting-not-applied` is a
+//! warning: nobody could stop the run. `rate-missed` is a note as long as the arrivals' own chance may be
+//! meant. Codes without evidence there say nothing. What each looks at stands in
+//! `crates/analysis/src/audit/imported/`, and [case-study.md](case-study.md) shows it at work.
 
 // Every check is a pure function that returns a finding or nothing. The module's documentation of each
 // file is its code's chapter of docs/audit.md, and this one its beginning: .ci/audit-page writes the page.
