@@ -222,6 +222,7 @@ fn manifest(options: &ImportOptions, origin: Duration) -> Manifest {
         started: date::civil(origin).map(|at| format!("{at}Z")).unwrap_or_default(),
         status: RunStatus::Running,
         seed: 0,
+        matrix_file: None,
         matrix_written: String::new(),
         overrides: Vec::new(),
         matrix_resolved: serde_json::Value::Null,
