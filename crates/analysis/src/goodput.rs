@@ -3,7 +3,8 @@
 use plimsoll_records::RequestRow;
 
 use crate::latency::by_metric;
-use crate::{Estimate, Goodput, Slo, Window};
+use crate::summarise::binned;
+use crate::{Estimate, Goodput, Slo, Window, batch_means};
 
 /// The standard normal's 97.5 % point.
 const Z: f64 = 1.959_963_984_540_054;
@@ -23,6 +24,7 @@ pub(crate) fn goodput<'a>(
         return None;
     }
     let (mut n, mut good) = (0_u64, 0_u64);
+    let mut each = Vec::new();
     let mut attained = vec![0_u64; slo.terms.len()];
     for row in due.filter(|row| row.outcome.is_ok() || row.outcome.is_failure()) {
         n += 1;
@@ -35,6 +37,7 @@ pub(crate) fn goodput<'a>(
             all &= within;
         }
         good += u64::from(all);
+        each.push((row.intended, all));
     }
     let seconds = window.length().as_secs_f64();
     if n == 0 || seconds <= 0.0 {
@@ -45,7 +48,14 @@ pub(crate) fn goodput<'a>(
         .iter()
         .zip(&attained)
         .all(|(term, &count)| count > crate::quantile::rank(n as usize, term.quantile) as u64);
-    Some(Goodput { good, due: n, share: wilson(good, n), per_s: good as f64 / seconds, met })
+    let share = wilson(good, n);
+    // Whole numbers first, so that the order of the rows does not matter to the last digit.
+    let came = binned(window, each.iter().map(|&(at, _)| (at, 1.0)));
+    let met_all = binned(window, each.iter().filter(|(_, good)| *good).map(|&(at, _)| (at, 1.0)));
+    let apart = std::array::from_fn(|i| met_all[i] - share.value * came[i]);
+    let sums = batch_means::signed_rate(&apart, seconds);
+    let share_error = (sums.high - sums.low) / 2.0 / Z * seconds / n as f64;
+    Some(Goodput { good, due: n, share, share_error, per_s: good as f64 / seconds, met })
 }
 
 /// The share `good / n` with Wilson's 95 % interval, n >= 1.
@@ -101,6 +111,28 @@ mod tests {
             );
         }
         assert_eq!(wilson(20, 20).high, 1.0);
+    }
+
+    #[test]
+    fn the_shares_error_knows_who_fares_alike() {
+        // 3,000 requests in 30 s; one in ten is late, spread out or all in one second of ten.
+        let error = |late: fn(u64) -> bool| {
+            let rows: Vec<RequestRow> = (0..3000)
+                .map(|k| {
+                    let took = if late(k) { 100 * MS } else { MS };
+                    row(k, RunNanos::from_nanos(k * 10 * MS), took, MS, 2)
+                })
+                .collect();
+            let window = Window { start: RunNanos::ZERO, end: RunNanos::from_secs_f64(30.0) };
+            let slo = Slo { terms: vec![term(SloMetric::Ttft, 0.9, 50)] };
+            let found = goodput(rows.iter(), &slo, window).unwrap();
+            assert_eq!((found.good, found.due), (2700, 3000));
+            found.share_error
+        };
+        // Of independent requests it would be sqrt(0.09 / 3000) = 0.0055.
+        let apart = error(|k| k % 10 == 3);
+        let together = error(|k| k % 1000 < 100);
+        assert!(apart < 0.006 && together > 4.0 * 0.0055, "{apart} {together}");
     }
 
     #[test]

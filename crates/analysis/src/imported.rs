@@ -92,6 +92,7 @@ pub(crate) fn summarise(point: &PointFile, record: &ImportedRecord) -> PointSumm
         mean_output_tokens_error: length.map(|_| 0.0),
         makespan_throughput_per_s: record.throughput_per_s,
         goodput: None,
+        fall: None,
         stability: Stability {
             stable,
             drift_per_s: Estimate::exact(drift),

@@ -57,6 +57,7 @@ mod breakdown;
 mod comparison;
 mod definitions;
 mod estimate;
+mod fall;
 mod gaps;
 mod goodput;
 mod gpu_summary;
@@ -98,6 +99,7 @@ pub use definitions::{
     Unit, UnknownTool, VllmRequest, VllmRun,
 };
 pub use estimate::Estimate;
+pub use fall::Fall;
 pub use gpu_summary::{ForeignProcess, GpuSummary};
 pub use judge::{AuditedPoint, judge, judge_under};
 pub use judgement::{Group, Judgement, Saturation};

@@ -10,7 +10,7 @@ use crate::batch_means::{self, FINE_BINS};
 use crate::gpu_summary::Work;
 use crate::in_flight::InFlight;
 use crate::{
-    Ceilings, Counts, GpuSummary, PointSummary, Probed, ServerBreakdown, Slo, Window, gaps,
+    Ceilings, Counts, Fall, GpuSummary, PointSummary, Probed, ServerBreakdown, Slo, Window, gaps,
     goodput, imported, latency, stability, timeline, tokens,
 };
 
@@ -77,6 +77,9 @@ pub fn summarise(point: &PointFile, rows: &[RequestRow], slo: &Slo) -> PointSumm
         mean_output_tokens_error: length.error,
         makespan_throughput_per_s: makespan_throughput(rows),
         goodput: goodput::goodput(due(), slo, window),
+        fall: (!stability.stable)
+            .then(|| Fall::of(point.phases.start_ns, window, rows, &in_flight))
+            .flatten(),
         stability,
         ttft: of_ok(latency::ttft),
         service_ttft,
@@ -101,7 +104,10 @@ pub fn summarise(point: &PointFile, rows: &[RequestRow], slo: &Slo) -> PointSumm
 }
 
 /// What happened in each fine bin of the window.
-fn binned(window: Window, events: impl Iterator<Item = (RunNanos, f64)>) -> [f64; FINE_BINS] {
+pub(crate) fn binned(
+    window: Window,
+    events: impl Iterator<Item = (RunNanos, f64)>,
+) -> [f64; FINE_BINS] {
     let mut bins = [0.0; FINE_BINS];
     let length = window.length().as_nanos();
     for (at, amount) in events.filter(|(at, _)| window.contains(*at)) {

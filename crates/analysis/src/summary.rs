@@ -6,7 +6,7 @@ use std::time::Duration;
 use plimsoll_records::{OfferedLoad, Outcome, PointEnd, ProbeRecord, ServerCounters, ServerStart};
 use plimsoll_units::RunNanos;
 
-use crate::{Ceilings, Estimate, GpuSummary, ServerBreakdown, Window};
+use crate::{Ceilings, Estimate, Fall, GpuSummary, ServerBreakdown, Window};
 
 /// One point in numbers. See docs/definitions.md for every word.
 #[derive(Clone, Debug)]
@@ -49,6 +49,8 @@ pub struct PointSummary {
     pub goodput: Option<Goodput>,
     /// Whether the server kept up.
     pub stability: Stability,
+    /// Its throughput's fall under the point's own backlog, where it did not keep up and there was one.
+    pub fall: Option<Fall>,
     /// Time to first token from intended.
     pub ttft: LatencySummary,
     /// First token - sent.
@@ -154,6 +156,9 @@ pub struct Goodput {
     pub due: u64,
     /// good / due with its Wilson interval.
     pub share: Estimate,
+    /// Standard error of the share with neighbours that fare alike, as in a queue they do: from batch
+    /// means of (1 or 0) - share over the window, their half width / 1.96.
+    pub share_error: f64,
     /// good / window length, requests per second.
     pub per_s: f64,
     /// Whether every SLO's own quantile is met (`ttft-p99` needs 99 % of the requests within it).

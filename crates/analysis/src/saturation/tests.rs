@@ -32,6 +32,7 @@ fn point(rate: f64, through: f64, half: f64, stable: bool) -> PointSummary {
         mean_output_tokens_error: Some(0.0),
         makespan_throughput_per_s: None,
         goodput: None,
+        fall: None,
         stability: Stability {
             stable,
             drift_per_s: Estimate::exact(rate - through.value),
@@ -163,7 +164,14 @@ fn voided_and_cut_off_points_say_nothing() {
 #[test]
 fn slo_capacity_ends_at_the_first_rate_that_misses() {
     let with = |rate: f64, met: bool| {
-        let goodput = Goodput { good: 1, due: 1, share: Estimate::exact(1.0), per_s: rate, met };
+        let goodput = Goodput {
+            good: 1,
+            due: 1,
+            share: Estimate::exact(1.0),
+            share_error: 0.0,
+            per_s: rate,
+            met,
+        };
         PointSummary { goodput: Some(goodput), ..stable(rate) }
     };
     let of = |points: &[PointSummary]| saturation(points, &[]).slo_capacity_per_s;

@@ -19,13 +19,27 @@ pub(super) struct Bracket {
     pub(super) high: Option<f64>,
 }
 
-/// Every rate's answer, by rising rate.
-pub(super) fn answers(probes: &[ProbeResult], goal: Goal, z: f64) -> Vec<Answer> {
+/// Every rate's answer by what was seen there, without any doubt, by rising rate.
+pub(super) fn seen(probes: &[ProbeResult], goal: Goal) -> Vec<Answer> {
+    rates(probes)
+        .map(|rate_per_s| {
+            let passes = Some(verdict::seen(verdict::at(probes, rate_per_s), goal));
+            Answer { rate_per_s, passes }
+        })
+        .collect()
+}
+
+/// The rates that were asked, by rising rate.
+fn rates(probes: &[ProbeResult]) -> impl Iterator<Item = f64> {
     let mut rates: Vec<f64> = probes.iter().map(|probe| probe.rate_per_s).collect();
     rates.sort_by(f64::total_cmp);
     rates.dedup_by(|a, b| same_rate(*a, *b));
-    rates
-        .into_iter()
+    rates.into_iter()
+}
+
+/// Every rate's answer, by rising rate.
+pub(super) fn answers(probes: &[ProbeResult], goal: Goal, z: f64) -> Vec<Answer> {
+    rates(probes)
         .map(|rate_per_s| {
             let at = verdict::at(probes, rate_per_s);
             let decided = verdict::of(at.clone(), goal, z);

@@ -4,9 +4,13 @@ use std::fmt;
 use std::time::Duration;
 
 use super::{
-    Goal, ProbeResult, SearchConfig, bracket, plateau, plateau::Plateau, probe::certainly_less,
+    Goal, ProbeResult, SearchConfig, attainment, bracket, plateau, plateau::Plateau,
+    probe::certainly_less,
 };
 use crate::Estimate;
+
+/// Least share lost that is told: the lowest of several throughputs is a little low by chance.
+const LEAST_FALL: f64 = 0.05;
 
 /// What a search has found, and what it took.
 #[derive(Clone, Debug, PartialEq)]
@@ -126,9 +130,16 @@ fn capacity(
     probes: &[ProbeResult],
     plateau: Option<Plateau>,
 ) -> (Option<Estimate>, bool) {
-    let agrees = |plateau: &Plateau| !probes.iter().any(|probe| probe.contradicts(plateau.rate));
+    let agrees = |plateau: &Plateau| {
+        !probes.iter().any(|probe| probe.stable && probe.contradicts(plateau.rate))
+    };
     if let Some(plateau) = plateau.filter(agrees) {
         return (Some(plateau.rate), false);
+    }
+    if let Goal::Slo { attainment } = config.goal
+        && let Some(edge) = attainment::of(probes, attainment, config.z())
+    {
+        return (Some(edge), false);
     }
     let bracket = bracket::of(&bracket::answers(probes, config.goal, config.z()));
     match (bracket.low, bracket.high) {
@@ -181,4 +192,5 @@ fn fall(probes: &[ProbeResult], peak: Estimate) -> Option<PeakAndFall> {
             overloaded_per_s: probe.throughput_per_s,
             at_rate_per_s: probe.rate_per_s,
         })
+        .filter(|fall| fall.share_lost() >= LEAST_FALL)
 }

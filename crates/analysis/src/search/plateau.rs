@@ -3,46 +3,60 @@
 use std::time::Duration;
 
 use super::ProbeResult;
-use crate::Estimate;
+use crate::{Estimate, Fall};
 
 /// Load, as a share of the plateau, from which a probe's queue is taken never to run empty.
-const FULL: f64 = 1.1;
+const FULL: f64 = 1.04;
 
 /// Load up to which overload is mild.
 const MILD_TO: f64 = 1.8;
 
 /// Half width, as a share of the value, below which no interval is believed: a window is no whole
 /// number of steps, and what its ends cut off is the same in every batch.
-const EDGE: f64 = 0.002;
+const EDGE: f64 = 0.001;
+
+/// How many times longer another probe may be before one is too short to be heard.
+const SHORT: f64 = 8.0;
+
+/// Least half width of a stretch before a fall, as a share of what the number of its requests would
+/// make of it if each were chance.
+const CHOSEN: f64 = 0.25;
 
 /// How far two probes may lie apart, in half widths of their difference, and be the same plateau.
 const SAME: f64 = 1.8;
-
-/// What the interval is stretched by. A search ends when its interval is narrow enough, so it ends
-/// more often when chance made it too narrow; without this, intervals of exponential services held
-/// the truth less often than they said.
-const STRETCH: f64 = 1.12;
 
 /// The throughput of a saturated server.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Plateau {
     /// Requests per second.
     pub(super) rate: Estimate,
+    /// Requests per second by all probes that agree, mild or not: where mild overload is to be looked for.
+    pub(super) about: f64,
     /// Windows that it is from, together, s.
     pub(super) seconds: f64,
     /// Whether it is from probes of mild overload.
     pub(super) mild: bool,
+    /// The fewest requests in flight at which the throughput of a probe fell; `None` where none did.
+    pub(super) backlog: Option<u64>,
 }
 
 /// One probe's throughput.
 #[derive(Clone, Copy, Debug)]
 struct Part {
     offered: f64,
+    /// Whether it ended with a backlog that cost throughput: its queue grew, however little more was
+    /// offered.
+    before_a_fall: bool,
     rate: Estimate,
     seconds: f64,
 }
 
 impl Part {
+    /// About how many requests it is from.
+    fn requests(&self) -> f64 {
+        self.seconds * self.rate.value
+    }
+
     fn half(&self) -> f64 {
         ((self.rate.high - self.rate.low) / 2.0).max(EDGE * self.rate.value)
     }
@@ -64,20 +78,34 @@ pub(super) fn of(probes: &[ProbeResult], request: Duration, z: f64) -> Option<Pl
         probes.iter().filter(unstable).filter(|probe| probe.tells(request)).collect();
     let usable =
         if telling.is_empty() { probes.iter().filter(unstable).collect() } else { telling };
-    let parts: Vec<Part> = usable.into_iter().map(|probe| part(probe, length)).collect();
+    let falls: Vec<Fall> =
+        probes.iter().filter_map(|probe| probe.fall.filter(|fall| fall.certain)).collect();
+    let mut parts: Vec<Part> = Vec::new();
+    if !falls.is_empty() {
+        parts.extend(usable.iter().filter_map(|probe| before(probe, length)));
+    }
+    if parts.is_empty() {
+        parts.extend(usable.into_iter().map(|probe| part(probe, length)));
+    }
+    let longest = parts.iter().map(Part::requests).fold(0.0, f64::max);
+    parts.retain(|part| SHORT * part.requests() >= longest);
     let first = agreeing(&parts);
     let anchor = pool(&first)?;
-    let is_mild =
-        |part: &&Part| (FULL * anchor.value..=MILD_TO * anchor.value).contains(&part.offered);
-    let mild: Vec<Part> = parts.iter().filter(is_mild).copied().collect();
+    let is_mild = |part: &&Part| {
+        let from = if part.before_a_fall { 1.0 } else { FULL };
+        (from * anchor.value..=MILD_TO * anchor.value).contains(&part.offered)
+    };
+    let mild: Vec<Part> = first.iter().filter(is_mild).copied().collect();
     let (used, mild) = if mild.is_empty() { (first, false) } else { (agreeing(&mild), true) };
     let pooled = pool(&used)?;
     let by_length = length.map_or(0.0, |(mean, error)| 1.96 * error / mean * pooled.value);
-    let half = ((pooled.high - pooled.low) / 2.0).hypot(by_length) * STRETCH * z / 1.96;
+    let half = ((pooled.high - pooled.low) / 2.0).hypot(by_length) * z / 1.96;
     Some(Plateau {
         rate: Estimate::around(pooled.value, half).not_negative(),
+        about: anchor.value,
         seconds: used.iter().map(|part| part.seconds).sum(),
         mild,
+        backlog: falls.iter().map(|fall| fall.in_flight).min(),
     })
 }
 
@@ -92,6 +120,19 @@ pub(super) fn peak(probes: &[ProbeResult], from: f64, to: f64) -> Option<Estimat
     pool(&agreeing(&parts))
 }
 
+/// Requests per second that a probe got through before its throughput fell.
+fn before(probe: &ProbeResult, length: Option<(f64, f64)>) -> Option<Part> {
+    let (fall, tokens) = (probe.fall?, probe.tokens_per_s?);
+    let of_one = length.map_or(tokens.value / probe.throughput_per_s.value, |(mean, _)| mean);
+    let rate = fall.before_tokens_per_s.scaled(1.0 / of_one);
+    let seconds = fall.before.as_secs_f64();
+    // The stretch was chosen for being high.
+    let least = CHOSEN * rate.value / (rate.value * seconds).max(1.0).sqrt();
+    let half = ((rate.high - rate.low) / 2.0).max(least);
+    let rate = Estimate::around(f64::midpoint(rate.low, rate.high), half);
+    Some(Part { offered: probe.rate_per_s, before_a_fall: fall.certain, rate, seconds })
+}
+
 /// Requests per second that a probe got through, from its tokens where it has them.
 fn part(probe: &ProbeResult, length: Option<(f64, f64)>) -> Part {
     let rate = match (probe.tokens_per_s, length) {
@@ -104,7 +145,12 @@ fn part(probe: &ProbeResult, length: Option<(f64, f64)>) -> Part {
         }
         _ => probe.throughput_per_s,
     };
-    Part { offered: probe.rate_per_s, rate, seconds: probe.window.as_secs_f64() }
+    Part {
+        offered: probe.rate_per_s,
+        before_a_fall: false,
+        rate,
+        seconds: probe.window.as_secs_f64(),
+    }
 }
 
 /// The parts that chance may have set apart from the one whose interval begins highest.
@@ -164,10 +210,7 @@ mod tests {
                 .expect("there are two");
         assert!((found.rate.value - 10.3).abs() < 1e-12 && found.mild);
         // sqrt((10 * 1)^2 + (30 * 0.5)^2) / 40 = 0.4507.
-        assert!(
-            (found.rate.high - found.rate.value - STRETCH * 0.450_69).abs() < 1e-4,
-            "{found:?}"
-        );
+        assert!((found.rate.high - found.rate.value - 0.450_69).abs() < 1e-4, "{found:?}");
         assert_eq!(found.seconds, 40.0);
     }
 
@@ -190,10 +233,10 @@ mod tests {
         };
         let sure = of(&[tokens(100.0, 0.0)], Duration::ZERO, 1.96).expect("it has tokens");
         assert!((sure.rate.value - 10.0).abs() < 1e-12);
-        assert!((sure.rate.high - 10.0 - STRETCH * 0.2).abs() < 1e-12);
+        assert!((sure.rate.high - 10.0 - 0.2).abs() < 1e-12);
         let unsure = of(&[tokens(100.0, 2.0)], Duration::ZERO, 1.96).expect("it has tokens");
         // 1.96 * 2 % of 10 is 0.392, with 0.2: 0.44.
-        assert!((unsure.rate.high - 10.0 - STRETCH * 0.44).abs() < 0.001, "{unsure:?}");
+        assert!((unsure.rate.high - 10.0 - 0.44).abs() < 0.001, "{unsure:?}");
     }
 
     #[test]

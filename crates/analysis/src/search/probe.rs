@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use plimsoll_records::PointEnd;
 
-use crate::{Estimate, PointSummary};
+use crate::{Estimate, Fall, PointSummary};
 
 /// What came of a probe.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +19,8 @@ pub struct ProbeResult {
     pub overloaded: bool,
     /// Completions inside the window / its length, requests per second.
     pub throughput_per_s: Estimate,
+    /// Its throughput's fall under its own backlog; `None` where there was none.
+    pub fall: Option<Fall>,
     /// Output tokens delivered per second; `None` where none are known.
     pub tokens_per_s: Option<Estimate>,
     /// Mean output tokens of a request, its standard error, and how many requests it is from.
@@ -31,6 +33,9 @@ pub struct ProbeResult {
     pub min_e2e: Option<Duration>,
     /// Requests that met every objective and requests that count; `None` without SLO.
     pub goodput: Option<(u64, u64)>,
+    /// Standard error of their share, where neighbours may fare alike; `None` where it is not known, and
+    /// then that of as many independent requests.
+    pub goodput_error: Option<f64>,
     /// Length of the measure window.
     pub window: Duration,
     /// Time that the probe took, warm-up and drain included.
@@ -49,12 +54,14 @@ impl ProbeResult {
             stable: false,
             overloaded: false,
             throughput_per_s: Estimate::exact(0.0),
+            fall: None,
             tokens_per_s: None,
             length: None,
             completions: 0,
             mean_e2e: None,
             min_e2e: None,
             goodput: None,
+            goodput_error: None,
             window,
             duration: window,
             requests: 0,
@@ -78,12 +85,14 @@ impl ProbeResult {
             stable: point.stability.stable,
             overloaded: point.ended == PointEnd::Overloaded,
             throughput_per_s: point.throughput_per_s,
+            fall: point.fall,
             tokens_per_s: (tokens.value > 0.0).then_some(tokens),
             length,
             completions: (point.throughput_per_s.value * window.as_secs_f64()).round() as u64,
             mean_e2e: point.e2e.mean,
             min_e2e: point.e2e.min,
             goodput: point.goodput.map(|goodput| (goodput.good, goodput.due)),
+            goodput_error: point.goodput.map(|goodput| goodput.share_error),
             window,
             duration,
             requests: point.counts.rows,

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use plimsoll_analysis::{
-    OverloadDetector, OverloadVerdict, Probe, ProbeResult, Progress, Slo, WarmUp, summarise,
+    OverloadDetector, OverloadVerdict, Probe, ProbeResult, Progress, Slo, SloMetric, SloTerm,
+    WarmUp, summarise,
 };
 use plimsoll_records::{
     ChunkRow, ClockRecord, ConnectionUse, OfferedLoad, Outcome, Phases, PointEnd, PointFile,
@@ -37,6 +38,10 @@ pub(crate) struct Server {
     /// The share of its throughput that it loses for as long as more than [`CROWD`] requests wait,
     /// fully so at twice as many.
     pub(crate) thrash: Option<f64>,
+    /// The end-to-end time that an SLO allows, s.
+    pub(crate) allowed: Option<f64>,
+    /// Whether requests come at equal gaps, and not as a Poisson process.
+    pub(crate) even: bool,
 }
 
 /// Waiting requests from which a server thrashes: far more than chance lets wait below capacity.
@@ -71,11 +76,11 @@ impl Server {
             2 => (Way::Steps { slots, tokens, fixed }, None),
             _ => (Way::Steps { slots, tokens, fixed }, Some(fall)),
         };
-        Self { way, capacity, thrash }
+        Self { way, capacity, thrash, allowed: None, even: false }
     }
 
     /// Tokens of a request on average.
-    fn mean_tokens(&self) -> f64 {
+    pub(crate) fn mean_tokens(&self) -> f64 {
         match self.way {
             Way::Queue { .. } => 2.0,
             Way::Steps { tokens, .. } => tokens as f64,
@@ -90,13 +95,13 @@ impl Server {
         }
     }
 
-    /// Poisson arrivals, served.
+    /// Arrivals, served.
     fn serve(&self, rate: f64, until: f64, seed: u64) -> Vec<Request> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut at = 0.0;
         let mut requests = Vec::new();
         loop {
-            let gap: f64 = Exp1.sample(&mut rng);
+            let gap: f64 = if self.even { 1.0 } else { Exp1.sample(&mut rng) };
             at += gap / rate;
             if at >= until {
                 break;
@@ -152,6 +157,50 @@ impl Server {
         requests
     }
 
+    /// A random one with an SLO that 90 % of the requests meet at this very rate: M/M/c and shared
+    /// steps by turns, at 0.6 to 0.85 of the capacity.
+    pub(crate) fn with_slo(seed: u64) -> (Self, f64) {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x510);
+        let mut server = Self::random(2 * seed);
+        // Of many servers of exponential times the longest are alone, not the queue's: no rate changes them.
+        if let Way::Queue { servers, .. } = &mut server.way {
+            *servers = 1 + *servers % 4;
+        }
+        let rate = server.capacity * rng.random_range(0.6..0.85);
+        server.allowed = Some(match server.way {
+            Way::Queue { servers, .. } => {
+                // The 90 % point of the time in the system, by bisection.
+                let (mut low, mut high) = (0.0, 1000.0 * server.service());
+                for _ in 0..100 {
+                    let middle = f64::midpoint(low, high);
+                    if time_in_queue(servers, server.capacity, rate, middle) > 0.1 {
+                        low = middle;
+                    } else {
+                        high = middle;
+                    }
+                }
+                low
+            }
+            // A million requests of it, the first tenth left out.
+            Way::Steps { .. } => {
+                let requests = server.serve(rate, 1_000_000.0 / rate, seed);
+                let mut times: Vec<f64> =
+                    requests[100_000..].iter().map(|request| request.done() - request.at).collect();
+                times.sort_by(f64::total_cmp);
+                times[times.len() * 9 / 10]
+            }
+        });
+        (server, rate)
+    }
+
+    /// The share of the requests that take longer than its SLO allows.
+    pub(crate) fn late(&self, rate: f64, until: f64, seed: u64) -> f64 {
+        let requests = self.serve(rate, until, seed);
+        let allowed = self.allowed.unwrap_or(f64::INFINITY);
+        let late = requests.iter().filter(|request| request.done() - request.at > allowed);
+        late.count() as f64 / requests.len() as f64
+    }
+
     /// When requests end.
     pub(crate) fn completions(&self, rate: f64, until: f64, seed: u64) -> Vec<f64> {
         self.serve(rate, until, seed).iter().map(Request::done).collect()
@@ -168,7 +217,8 @@ impl Server {
         done.sort_by(|a, b| a.0.total_cmp(&b.0));
 
         let start = warm_up(&done, probe);
-        let (end, why) = watch(&requests, &done, start, probe);
+        let gap_cv = if self.even { 0.0 } else { 1.0 };
+        let (end, why) = watch(&requests, &done, start, probe, gap_cv);
         let stop = if !probe.drain || why == PointEnd::Overloaded {
             end
         } else {
@@ -187,10 +237,33 @@ impl Server {
             arrivals_end_ns: RunNanos::from_secs_f64(stop),
             end_ns: RunNanos::from_secs_f64(stop),
         };
-        let point = point(rate, seed, why, phases, self.mean_tokens());
-        let summary = summarise(&point, &rows, &Slo::default());
+        let point = point(rate, gap_cv, seed, why, phases, self.mean_tokens());
+        let term = |limit| SloTerm {
+            metric: SloMetric::E2e,
+            quantile: 0.9,
+            limit: Duration::from_secs_f64(limit),
+        };
+        let slo = Slo { terms: self.allowed.map(term).into_iter().collect() };
+        let summary = summarise(&point, &rows, &slo);
         ProbeResult::of(&summary, Duration::from_secs_f64(stop)).expect("the load is open")
     }
+}
+
+/// The share of an M/M/c queue's requests that are longer than `t` in the system.
+///
+/// With mu = capacity / c, a = rate / mu and Erlang's probability of waiting C: exp(-mu t) (1 + C (1 -
+/// exp(-mu t (c - 1 - a))) / (c - 1 - a)). Source: Gross, Shortle, Thompson and Harris, Fundamentals of
+/// Queueing Theory, 4th ed., section 2.3.
+pub(crate) fn time_in_queue(servers: usize, capacity: f64, rate: f64, t: f64) -> f64 {
+    let c = servers as f64;
+    let mu = capacity / c;
+    let a = rate / mu;
+    // Erlang B by its recursion, then C from it.
+    let b = (1..=servers).fold(1.0, |b, k| a * b / (k as f64 + a * b));
+    let waits = b / (1.0 - a / c * (1.0 - b));
+    let rest = c - 1.0 - a;
+    let by_waiting = if rest.abs() < 1e-9 { mu * t } else { -(-mu * t * rest).exp_m1() / rest };
+    (-mu * t).exp() * (1.0 + waits * by_waiting)
 }
 
 /// When the warm-up ends, by the live rule.
@@ -212,12 +285,18 @@ fn warm_up(done: &[(f64, f64)], probe: Probe) -> f64 {
 }
 
 /// When the window ends and why, by the live detector.
-fn watch(requests: &[Request], done: &[(f64, f64)], start: f64, probe: Probe) -> (f64, PointEnd) {
+fn watch(
+    requests: &[Request],
+    done: &[(f64, f64)],
+    start: f64,
+    probe: Probe,
+    gap_cv: f64,
+) -> (f64, PointEnd) {
     let end = start + probe.window.as_secs_f64();
     let Some(share) = probe.end_when_overloaded else { return (end, PointEnd::Complete) };
     let mut tokens: Vec<f64> = requests.iter().flat_map(|r| r.stamps.iter().copied()).collect();
     tokens.sort_by(f64::total_cmp);
-    let mut detector = OverloadDetector::new(Some(1.0));
+    let mut detector = OverloadDetector::new(Some(gap_cv));
     let tick = 0.25_f64.max(probe.window.as_secs_f64() / 120.0);
     let mut at = start;
     while at < end {
@@ -239,15 +318,22 @@ fn watch(requests: &[Request], done: &[(f64, f64)], start: f64, probe: Probe) ->
 }
 
 /// The point's record.
-fn point(rate: f64, seed: u64, ended: PointEnd, phases: Phases, mean: f64) -> PointFile {
+fn point(
+    rate: f64,
+    gap_cv: f64,
+    seed: u64,
+    ended: PointEnd,
+    phases: Phases,
+    mean: f64,
+) -> PointFile {
     PointFile {
         id: format!("{rate:.3}-{seed}"),
         factors: BTreeMap::new(),
         repetition: 0,
         load: OfferedLoad::Open {
-            arrivals: "poisson".to_owned(),
+            arrivals: if gap_cv == 0.0 { "constant" } else { "poisson" }.to_owned(),
             rate_per_s: rate,
-            gap_cv: Some(1.0),
+            gap_cv: Some(gap_cv),
             seed,
             max_in_flight: None,
         },

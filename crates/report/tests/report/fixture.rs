@@ -215,9 +215,11 @@ pub(crate) fn point(rate: f64, capacity: f64) -> PointSummary {
             good: if stable { due } else { 0 },
             due,
             share: Estimate::exact(if stable { 1.0 } else { 0.0 }),
+            share_error: 0.0,
             per_s: if stable { rate } else { 0.0 },
             met: ttft * 2.6 < 500.0,
         }),
+        fall: None,
         stability: Stability {
             stable,
             drift_per_s: about(excess, 0.1),
