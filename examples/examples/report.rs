@@ -47,8 +47,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     }))?;
     let points = [10.0, 20.0, 30.0, 40.0, 50.0].into_iter().map(point).collect::<Result<_, _>>()?;
     let saturation = Saturation { capacity_per_s: Some(about(37.0)), ..Saturation::default() };
-    let (factors, searches) = (Default::default(), vec![]);
-    let groups = vec![Group { factors, points, saturation, searches, limit: None }];
+    let (factors, searches, diagnosis) = (Default::default(), vec![], Default::default());
+    let groups = vec![Group { factors, points, saturation, searches, diagnosis }];
     let judgement = Judgement { verdict: Verdict::Valid, groups, findings: vec![] };
     let dir = std::env::temp_dir().join("plimsoll-example-report");
     let input = ReportInput::new(&manifest, &judgement, &dir);

@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use plimsoll_analysis::LimitedBy;
+use plimsoll_analysis::Cause;
 use plimsoll_experiment::{
     Interrupt, MatrixSource, Plan, RunError, RunOptions, RunResult, Silent, judge_folder, run,
 };
@@ -128,9 +128,9 @@ fn a_started_server_is_measured_watched_and_stopped() {
         assert!(sampling.samples > 5, "{sampling:?}");
         assert!(file.server.generation_tokens > Some(0.0), "{:?}", file.server);
     }
-    let limit = result.judgement.groups[0].limit.as_ref().unwrap();
-    assert_eq!(limit.by, LimitedBy::Slots, "{}", limit.sentence);
-    assert!(limit.sentence.contains("max-num-seqs"), "{}", limit.sentence);
+    let diagnosis = &result.judgement.groups[0].diagnosis;
+    assert_eq!(diagnosis.answer, Some(Cause::Slots), "{diagnosis:#?}");
+    assert!(diagnosis.sentence.contains("max-num-seqs"), "{}", diagnosis.sentence);
 }
 
 /// Passes everything on but `--max-num-seqs` and its value.

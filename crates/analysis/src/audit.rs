@@ -70,6 +70,9 @@ use plimsoll_records::{
     Claim, Finding, FindingCode, PointFile, RequestRow, SelfTest, SettingRecord, Severity,
 };
 
+pub(crate) use client_busy::{BUSY as CLIENT_BUSY, WAITING as CLIENT_WAITS};
+pub(crate) use client_late::allowed_ms as allowed_lag_ms;
+
 use crate::latency::ttft;
 use crate::quantile::{median, rank};
 

@@ -3,11 +3,10 @@
 use plimsoll_records::{AuditPolicy, Finding, OfferedLoad, PointFile, RequestRow, Severity};
 
 use crate::judgement::verdict;
-use crate::limit::limit;
 use crate::searched;
 use crate::{
-    Group, Judgement, PointSummary, Slo, audit_group, audit_groups, audit_point, saturation,
-    summarise,
+    Diagnosis, Group, Judgement, PointSummary, Slo, audit_group, audit_groups, audit_point,
+    saturation, summarise,
 };
 
 /// A point with what the audit found at it.
@@ -87,15 +86,15 @@ pub fn judge_under(points: Vec<AuditedPoint>, policy: &AuditPolicy) -> Judgement
                 .sort_by(|a, b| load(a).total_cmp(&load(b)).then(a.repetition.cmp(&b.repetition)));
             let saturation = searched::saturation(&searches, voided.clone())
                 .unwrap_or_else(|| saturation(&summaries, &voided));
-            let limit = limit(&summaries, &saturation, &findings);
             let factors = summaries[0].factors.clone();
-            Group { factors, points: summaries, saturation, searches, limit }
+            let diagnosis = Diagnosis::default();
+            Group { factors, points: summaries, saturation, searches, diagnosis }
         })
         .collect();
     let together = groups.iter().flat_map(audit_group).chain(audit_groups(&groups));
     findings.extend(ruled(together, policy));
     let verdict = verdict(&groups, &findings);
-    // Sorts them, too: the order of the plan is kept within a severity.
+    // Sorts them, too (the order of the plan is kept within a severity), and diagnoses the groups.
     Judgement { verdict, groups, findings }.with_findings(Vec::new())
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use plimsoll_records::{Finding, Severity, Verdict};
 
-use crate::{Estimate, PointSummary, Searched, ServerLimit};
+use crate::{Diagnosis, Estimate, PointSummary, Searched, diagnose};
 
 /// The judgement of a run.
 #[derive(Clone, Debug)]
@@ -20,12 +20,15 @@ pub struct Judgement {
 impl Judgement {
     /// The same with findings about the run as a whole, from elsewhere than its points
     /// ([`judge_self_tests`](crate::judge_self_tests)): they take their place by severity, after
-    /// those of the points, and the verdict is that of all of them.
+    /// those of the points, and the verdict and the diagnoses are by all of them.
     #[must_use]
     pub fn with_findings(mut self, findings: Vec<Finding>) -> Self {
         self.findings.extend(findings);
         // The sort keeps the order within a severity.
         self.findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        for group in &mut self.groups {
+            group.diagnosis = diagnose(group, &self.findings);
+        }
         self.verdict = verdict(&self.groups, &self.findings);
         self
     }
@@ -46,7 +49,7 @@ pub(crate) fn verdict(groups: &[Group], findings: &[Finding]) -> Verdict {
 }
 
 /// The points that share their factors: one ladder of rates, or the probes of their searches.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Group {
     /// The values of the factors; empty when the matrix has none.
     pub factors: BTreeMap<String, String>,
@@ -56,8 +59,8 @@ pub struct Group {
     pub saturation: Saturation,
     /// The searches that the points were probes of; empty for a ladder.
     pub searches: Vec<Searched>,
-    /// What limits the server; `None` where nobody says enough.
-    pub limit: Option<ServerLimit>,
+    /// Why its throughput does not grow.
+    pub diagnosis: Diagnosis,
 }
 
 impl Group {

@@ -5,8 +5,10 @@
 //! [`audit_point`] says what speaks against it, as findings with code, numbers and remedy
 //! ([`AuditedPoint::of`] does both); [`judge()`] puts the points of a run together: groups by
 //! factors, each with its [`saturation()`] (plateau, capacity, SLO capacity, knee) and its
-//! [`ServerLimit`] (what limits the server there, and by which evidence), the findings, and the
-//! verdict ([`judge_under`], where some are allowed or denied); [`judge_self_tests`] says what the client's own error adds to that. A summary also has
+//! [`Diagnosis`] (why throughput does not grow: hypotheses with what speaks for and against each), the
+//! findings, and the verdict ([`judge_under`], where some are allowed or denied); [`next_experiment`] makes
+//! the matrix that would settle a diagnosis; [`judge_self_tests`] says what the client's own error adds to
+//! that. A summary also has
 //! what the server says of where the time went ([`ServerBreakdown`]) and what its GPUs spent
 //! ([`GpuSummary`]). [`judge_settings`] holds a server's settings against the declared ones before
 //! any load is sent.
@@ -54,8 +56,10 @@
 mod audit;
 mod batch_means;
 mod breakdown;
+mod client_summary;
 mod comparison;
 mod definitions;
+mod diagnosis;
 mod estimate;
 mod fall;
 mod gaps;
@@ -67,7 +71,6 @@ mod judge;
 mod judgement;
 mod knee;
 mod latency;
-mod limit;
 mod overload;
 mod quantile;
 mod saturation;
@@ -88,6 +91,7 @@ pub use audit::{
     judge_imported, judge_self_tests, judge_settings,
 };
 pub use breakdown::{Ceilings, ServerBreakdown};
+pub use client_summary::ClientSummary;
 pub use comparison::{
     Better, Comparing, Comparison, ComparisonError, ComparisonVerdict, Contrast, Effect, Factor,
     FactorRank, FactorialEffects, FactorialRun, LatencySeries, QuantileRatio, TimedLatency, Turn,
@@ -98,12 +102,15 @@ pub use definitions::{
     Missing, PeerTool, Percentile, Population, Printed, Rules, Stat, TimeBase, TokenCount, Tpot,
     Unit, UnknownTool, VllmRequest, VllmRun,
 };
+pub use diagnosis::{
+    Cause, Change, Diagnosis, Evidence, Hypothesis, Measured, NextExperiment, Standing, diagnose,
+    next_experiment,
+};
 pub use estimate::Estimate;
 pub use fall::Fall;
 pub use gpu_summary::{ForeignProcess, GpuSummary};
 pub use judge::{AuditedPoint, judge, judge_under};
 pub use judgement::{Group, Judgement, Saturation};
-pub use limit::{LimitedBy, ServerLimit};
 pub use overload::{OverloadDetector, OverloadVerdict, Progress};
 pub use saturation::saturation;
 pub use scaling::{

@@ -10,8 +10,8 @@ use crate::batch_means::{self, FINE_BINS};
 use crate::gpu_summary::Work;
 use crate::in_flight::InFlight;
 use crate::{
-    Ceilings, Counts, Fall, GpuSummary, PointSummary, Probed, ServerBreakdown, Slo, Window, gaps,
-    goodput, imported, latency, stability, timeline, tokens,
+    Ceilings, ClientSummary, Counts, Fall, GpuSummary, PointSummary, Probed, ServerBreakdown, Slo,
+    Window, gaps, goodput, imported, latency, stability, timeline, tokens,
 };
 
 /// Everything that is known of a point, from its rows.
@@ -89,6 +89,11 @@ pub fn summarise(point: &PointFile, rows: &[RequestRow], slo: &Slo) -> PointSumm
         chunks: gaps.chunks,
         e2e: of_ok(|row| Some(latency::e2e(row))),
         schedule_lag: latency::of_requests(due(), RequestRow::schedule_lag),
+        connecting: latency::of_requests(
+            due().filter(|row| row.connection == Some(ConnectionUse::New)),
+            |row| row.connected.map(|connected| connected - row.dequeued),
+        ),
+        client: ClientSummary::of(&point.workers),
         server: ServerBreakdown::of(&point.server, &service_ttft),
         gpu: GpuSummary::of(&point.gpus, work),
         counters: point.server,

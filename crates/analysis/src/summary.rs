@@ -6,7 +6,7 @@ use std::time::Duration;
 use plimsoll_records::{OfferedLoad, Outcome, PointEnd, ProbeRecord, ServerCounters, ServerStart};
 use plimsoll_units::RunNanos;
 
-use crate::{Ceilings, Estimate, Fall, GpuSummary, ServerBreakdown, Window};
+use crate::{Ceilings, ClientSummary, Estimate, Fall, GpuSummary, ServerBreakdown, Window};
 
 /// One point in numbers. See docs/definitions.md for every word.
 #[derive(Clone, Debug)]
@@ -69,6 +69,11 @@ pub struct PointSummary {
     pub e2e: LatencySummary,
     /// Sent - intended.
     pub schedule_lag: LatencySummary,
+    /// Opening a connection: connected - dequeued of the requests that had to wait for one of their
+    /// own.
+    pub connecting: LatencySummary,
+    /// How busy the client was.
+    pub client: ClientSummary,
     /// Where the time went by the server's own counters, and how full it was; `None` where it says
     /// nothing of that.
     pub server: Option<ServerBreakdown>,

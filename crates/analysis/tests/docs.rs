@@ -137,7 +137,7 @@ fn every_word_of_the_field_is_defined() {
         "Running, waiting, KV use",
         "Ceilings",
         "Server start",
-        "What limits the server",
+        "Why throughput does not grow",
         "Used GPU",
         "power",
         "energy",

@@ -63,6 +63,7 @@ mod live;
 mod machine;
 mod manifest;
 mod matrix;
+mod next;
 mod offered;
 mod pilot;
 mod plan;
@@ -88,6 +89,7 @@ pub use matrix::{
     Matrix, MatrixError, MatrixSource, Order, Prewarm, Rates, SamplersTable, SearchFor,
     SearchTable, SelfTesting, ServerTable, WarmUp, WindowTable,
 };
+pub use next::next_matrix;
 pub use plan::Plan;
 pub use plimsoll_analysis::{PeerTool, UnknownTool};
 pub use plimsoll_gpu::GpuError;

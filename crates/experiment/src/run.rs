@@ -24,6 +24,7 @@ use crate::limits::Limits;
 use crate::machine::{add_gpus, cores, machine};
 use crate::manifest::{folder_time, manifest};
 use crate::matrix::{GpuSampling, Launch, Matrix};
+use crate::next::write_next;
 use crate::offered::PointLoad;
 use crate::plan::{Plan, turns};
 use crate::progress::{Event, Progress};
@@ -296,6 +297,7 @@ impl Run<'_> {
         self.manifest.stamps = best.unwrap_or(self.manifest.stamps);
         self.folder.write_summary(&rows)?;
         self.folder.write_findings(&judgement.findings)?;
+        write_next(&self.folder, &self.manifest, &judgement, self.plan.source.folder())?;
         self.folder.write_manifest(&self.manifest)?;
         let folder = self.folder.path().to_owned();
         Ok(RunResult { folder, manifest: self.manifest, points: self.files, judgement, failure })

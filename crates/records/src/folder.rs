@@ -1,12 +1,13 @@
 //! The results folder of one run.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::atomic::write_atomically;
 use crate::decode::decode_summary;
 use crate::encode::encode_summary;
 use crate::error::RecordsError;
@@ -151,6 +152,29 @@ impl ResultsFolder {
             finding.numbers.retain(|_, number| number.is_finite());
         }
         write_json(&self.path.join(FINDINGS), &findings)
+    }
+
+    /// The name of the matrix that the run proposes next for the group of points at `place` (from 0) of
+    /// `groups`: `next.toml`, or `next-1.toml`, `next-2.toml`, ... where there are several.
+    #[must_use]
+    pub fn next_matrix_name(place: usize, groups: usize) -> String {
+        if groups > 1 { format!("next-{}.toml", place + 1) } else { "next.toml".to_owned() }
+    }
+
+    /// Writes that matrix, replacing the one that is there.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn write_next_matrix(
+        &self,
+        place: usize,
+        groups: usize,
+        toml: &str,
+    ) -> Result<(), RecordsError> {
+        let path = self.path.join(Self::next_matrix_name(place, groups));
+        write_atomically(&path, |file| {
+            file.write_all(toml.as_bytes()).map_err(RecordsError::io("write", &path))
+        })
     }
 
     /// The findings of `findings.json`.

@@ -9,6 +9,7 @@ use plotly::Plot;
 
 use crate::clean::{clean, clean_lines};
 use crate::definitions::{self, Section};
+use crate::diagnosis::{self, Next};
 use crate::environment::Environment;
 use crate::error::ReportError;
 use crate::figures;
@@ -80,6 +81,17 @@ struct GroupPart {
     footnotes: Vec<String>,
     /// Where the time goes, with how to read it.
     time: Option<(Grid, &'static str)>,
+    /// Why throughput does not grow.
+    diagnosis: Option<DiagnosisPart>,
+}
+
+/// Why throughput does not grow, and what to run next.
+struct DiagnosisPart {
+    title: &'static str,
+    sentence: String,
+    table: Grid,
+    note: &'static str,
+    next: Option<Next>,
 }
 
 /// The server's settings.
@@ -206,6 +218,13 @@ fn group(
         rows: table.rows.into_iter().map(|(state, cells)| (state_class(state), cells)).collect(),
         footnotes,
         time: server_time::table(ladder).map(|table| (table, server_time::NOTE)),
+        diagnosis: diagnosis::table(&ladder.group.diagnosis).map(|table| DiagnosisPart {
+            title: diagnosis::TITLE,
+            sentence: diagnosis::sentence(&ladder.group.diagnosis),
+            table,
+            note: diagnosis::NOTE,
+            next: Next::of(input, ladder, place),
+        }),
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod circumstances;
 mod definitions;
+mod diagnosis;
 mod instrument;
 
 use plimsoll_analysis::{Estimate, LatencySummary, PointSummary, Quantile};
@@ -21,7 +22,7 @@ use crate::settings::Settings;
 /// Keys: `verdict`; `allowed` and `denied`, what the matrix says so of the audit's codes;
 /// `capacity_per_s` (`value`, `low`, `high`), `lower_bound`, `plateau_per_s`, `slo_capacity_per_s`,
 /// `knee_per_s`, `searches` (each with its `goal`, what it found, what it took and why it `stopped`;
-/// empty for a ladder), `limit` (`by`, `sentence`, `numbers`) of the one group of points, `null` when there are
+/// empty for a ladder), `diagnosis` of the one group of points, `null` when there are
 /// several; `groups` with the same for each, and its `factors`; `points`, each with its `id` and the
 /// place of its `group`; `findings`; `environment` and `settings`; `instrument`, what the client knows
 /// of itself; `results`, the path of the folder. Rates are per second and rounded to six digits,
@@ -38,6 +39,12 @@ use crate::settings::Settings;
 /// are those of its file. `environment` has the same rows as the other forms, as text by name; `settings` a
 /// list of records for each different server, with the places of the `groups` that ran on it.
 ///
+/// `diagnosis` says why throughput does not grow: `answer` (the word of a cause, or `null`), `sentence`,
+/// `at` (the load that was read), `hypotheses`, the best supported first, each with its `cause`,
+/// `standing`, what is `supporting` and `contradicting` it (`text`, `numbers` with `name`, `value`,
+/// `unit`, and `points`) and what is `unknown`; and `next`, the next experiment (`tests`, `question`,
+/// `start_server_with`, `changes` with `key` and `value`, and the `file` in the results folder) or `null`.
+///
 /// `instrument`: `stamps`, `stamps_remark`, `self_tests`, and of each of its `points` what the client
 /// was late by (`read_delay_ms`, `wake_up_ms`), the shares of its busiest thread, and counts of what
 /// fell back or was lost. The same keys beside `points` are over all of them: counts are sums, a
@@ -52,7 +59,8 @@ use crate::settings::Settings;
 #[must_use]
 pub fn json(input: &ReportInput<'_>) -> Value {
     let ladders = ladders(&input.judgement.groups);
-    let groups: Vec<_> = ladders.iter().map(group).collect();
+    let groups: Vec<_> =
+        ladders.iter().enumerate().map(|(place, ladder)| group(place, ladder, input)).collect();
     let mut object = match groups.as_slice() {
         [Value::Object(only)] => only
             .iter()
@@ -66,7 +74,7 @@ pub fn json(input: &ReportInput<'_>) -> Value {
             ("slo_capacity_per_s"),
             ("knee_per_s"),
             ("searches"),
-            ("limit"),
+            ("diagnosis"),
         ]
         .into_iter()
         .map(|key| (key.to_owned(), Value::Null))
@@ -99,7 +107,7 @@ pub fn json(input: &ReportInput<'_>) -> Value {
     Value::Object(object)
 }
 
-fn group(ladder: &Ladder<'_>) -> Value {
+fn group(place: usize, ladder: &Ladder<'_>, input: &ReportInput<'_>) -> Value {
     let saturation = &ladder.group.saturation;
     json!({
         "factors": ladder.group.factors,
@@ -110,6 +118,7 @@ fn group(ladder: &Ladder<'_>) -> Value {
         "knee_per_s": optional(saturation.knee_per_s),
         "searches": ladder.group.searches.iter().map(|it| search::json(it, number)).collect::<Vec<_>>(),
         "limit": ladder.group.limit.as_ref().map(circumstances::limit),
+        "diagnosis": diagnosis::diagnosis(place, ladder, input),
     })
 }
 

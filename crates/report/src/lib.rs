@@ -9,7 +9,8 @@
 //! Every form begins with the environment: what was measured on what, in the rows that a benchmark's
 //! reader looks for, and how the declared settings fared against those that the server says are in
 //! effect. Where the server and the GPUs were watched, each point says where its time went, what it
-//! cost in energy, and each group what limits its server.
+//! cost in energy. Each group says why its throughput does not grow, by which evidence, and what to
+//! measure next.
 //!
 //! Every form ends with the instrument: what the client's own error was on this machine (its
 //! self-tests), where its stamps came from, how late its threads woke and read, and what it lost. Of
@@ -61,6 +62,7 @@ mod axis;
 mod clean;
 mod comparison;
 mod definitions;
+mod diagnosis;
 mod document;
 mod environment;
 mod error;

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::clean::{clean_lines, fenced, markdown as escape};
 use crate::definitions::{self, Section};
+use crate::diagnosis::{self, Next};
 use crate::environment::Environment;
 use crate::figures::file_names;
 use crate::findings::{Entry, entries, tally};
@@ -49,8 +50,9 @@ pub fn markdown(input: &ReportInput<'_>) -> String {
         text.push_str("No point was measured.\n\n");
     }
     let files = file_names(&ladders);
-    for (ladder, files) in ladders.iter().zip(&files) {
+    for (place, (ladder, files)) in ladders.iter().zip(&files).enumerate() {
         text.push_str(&section(ladder, files, input));
+        text.push_str(&diagnosis_section(ladder, place, input));
     }
     text.push_str(&settings_section(&settings));
     let gpus = Gpus::of(input, &ladders);
@@ -169,6 +171,26 @@ fn section(ladder: &Ladder<'_>, files: &[String], input: &ReportInput<'_>) -> St
         let name = file.trim_end_matches(".svg").replace('-', " ");
         let _ = writeln!(text, "![{name}](figs/{file})\n");
     }
+    text
+}
+
+/// Why throughput does not grow, and what to run next; empty where no point was measured.
+fn diagnosis_section(ladder: &Ladder<'_>, place: usize, input: &ReportInput<'_>) -> String {
+    let diagnosis = &ladder.group.diagnosis;
+    let Some(table) = diagnosis::table(diagnosis) else { return String::new() };
+    let mut text =
+        format!("### {}\n\n{}\n\n", diagnosis::TITLE, escape(&diagnosis::sentence(diagnosis)));
+    text.push_str(&grid(&table));
+    let _ = writeln!(text, "<sub>{}</sub>  \n", escape(diagnosis::NOTE));
+    let Some(next) = Next::of(input, ladder, place) else { return text };
+    let _ = writeln!(text, "**The next experiment.** {}\n", escape(&next.question));
+    if let Some(start) = &next.start {
+        let _ = writeln!(text, "First start the server with `{}`.\n", escape(start));
+    }
+    text.push_str(&fenced("toml", &next.changes));
+    let _ = writeln!(text, "\nThe whole matrix is written; run it with\n");
+    text.push_str(&fenced("", &next.command));
+    text.push('\n');
     text
 }
 

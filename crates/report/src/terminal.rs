@@ -8,6 +8,7 @@ use plimsoll_records::{Severity, Verdict};
 
 use crate::clean::clean;
 use crate::definitions::{Part, Section, mark};
+use crate::diagnosis::{self, Next};
 use crate::environment::Environment;
 use crate::findings::{Entry, entries, tally};
 use crate::grid::Grid;
@@ -89,6 +90,7 @@ pub fn terminal(input: &ReportInput<'_>, width: usize, colour: bool) -> String {
         }
         text.push_str(&paper.facts(ladder, input));
     }
+    text.push_str(&paper.diagnoses(&ladders, input));
 
     for section in Section::all(input, &ladders) {
         text.push_str(&paper.definitions(&section));
@@ -248,7 +250,8 @@ impl Paper {
         // The numbers of an invalid measurement do not stand out.
         let style = if input.judgement.verdict == Verdict::Invalid { DIM } else { BOLD };
         let facts = facts(ladder, input.manifest).into_iter().chain(server_time::fact(ladder));
-        for fact in facts {
+        // What limits the server has a section of its own here.
+        for fact in facts.filter(|fact| fact.name != diagnosis::LIMITED_BY) {
             let mut said = self.style(style, &fact.value);
             if !fact.interval.is_empty() {
                 let _ = write!(said, " ({})", fact.interval);
@@ -257,6 +260,32 @@ impl Paper {
                 let _ = write!(said, ": {}", fact.note);
             }
             text.push_str(&self.paragraph(&format!("  {:<14}", fact.name), &said));
+        }
+        text
+    }
+
+    /// Why throughput does not grow, with the strongest evidence, and what to run next; empty where no
+    /// point was measured.
+    fn diagnoses(&self, ladders: &[Ladder<'_>], input: &ReportInput<'_>) -> String {
+        let mut text = String::new();
+        for (place, ladder) in ladders.iter().enumerate() {
+            let diagnosis = &ladder.group.diagnosis;
+            if diagnosis.hypotheses.is_empty() {
+                continue;
+            }
+            if text.is_empty() {
+                let _ = writeln!(text, "\n{}", diagnosis::TITLE);
+            }
+            let of = if ladder.label.is_empty() { "" } else { ": " };
+            let line = format!("{}{of}{}", ladder.label, diagnosis::line(diagnosis));
+            text.push_str(&self.paragraph("  ", &line));
+            let Some(next) = Next::of(input, ladder, place) else { continue };
+            text.push_str(&self.paragraph("  → ", &self.style(DIM, &next.question)));
+            if let Some(start) = &next.start {
+                let words = format!("first start the server with {start}");
+                text.push_str(&self.paragraph("    ", &self.style(DIM, &words)));
+            }
+            let _ = writeln!(text, "    {}", next.command);
         }
         text
     }

@@ -1,10 +1,11 @@
 //! The sentences that every form of the report shares: verdict, headline and facts of a ladder, and how
 //! to read them.
 
-use plimsoll_analysis::{LatencySummary, LimitedBy, PointSummary};
+use plimsoll_analysis::{LatencySummary, PointSummary};
 use plimsoll_records::{LeftOut, Machine, Manifest, RunStatus, Severity, StampSource, Verdict};
 
 use crate::clean::clean;
+use crate::diagnosis;
 use crate::findings::Entry;
 use crate::gpus;
 use crate::input::ReportInput;
@@ -25,7 +26,7 @@ pub(crate) struct Fact {
 }
 
 impl Fact {
-    fn new(name: &'static str, value: String, interval: String, note: String) -> Self {
+    pub(crate) fn new(name: &'static str, value: String, interval: String, note: String) -> Self {
         Self { name, value, interval, note }
     }
 }
@@ -117,31 +118,9 @@ pub(crate) fn facts(ladder: &Ladder<'_>, manifest: &Manifest) -> Vec<Fact> {
         });
         facts.extend(search::facts(ladder));
     }
-    facts.extend(limit(ladder));
+    facts.extend(diagnosis::fact(ladder));
     facts.extend(gpus::fact(ladder));
     facts
-}
-
-/// What limits the server; `None` where the server does not say enough.
-fn limit(ladder: &Ladder<'_>) -> Option<Fact> {
-    let limit = ladder.group.limit.as_ref()?;
-    let by = match limit.by {
-        LimitedBy::Slots => "slots",
-        LimitedBy::KvCache => "KV cache",
-        LimitedBy::TokenBudget => "token budget",
-        LimitedBy::Compute => "compute",
-        LimitedBy::FrontEnd => "front end",
-        LimitedBy::Client => "the client",
-        LimitedBy::NotReached => "not reached",
-        LimitedBy::Unknown => UNKNOWN,
-        other => other.as_str(),
-    };
-    // The sentence may begin with the answer: then it is not said twice.
-    let (answer, evidence) = match limit.sentence.split_once(": ") {
-        Some((answer, evidence)) if limit.by != LimitedBy::Unknown => (answer, evidence),
-        _ => (by, limit.sentence.as_str()),
-    };
-    Some(Fact::new("limited by", clean(answer), String::new(), clean(evidence)))
 }
 
 fn capacity(ladder: &Ladder<'_>) -> Fact {
@@ -361,7 +340,7 @@ fn limits(machine: &Machine) -> String {
 /// HTML.
 pub(crate) fn how_to_read(ladders: &[Ladder<'_>], gpus: bool) -> Vec<(&'static str, &'static str)> {
     let mut words = HOW_TO_READ.to_vec();
-    if ladders.iter().any(|ladder| ladder.group.limit.is_some()) {
+    if ladders.iter().any(|ladder| ladder.group.diagnosis.answer.is_some()) {
         words.push(LIMITED_BY);
     }
     if gpus {
@@ -372,7 +351,7 @@ pub(crate) fn how_to_read(ladders: &[Ladder<'_>], gpus: bool) -> Vec<(&'static s
 
 const LIMITED_BY: (&str, &str) = (
     "Limited by",
-    "what kept the server from completing more, as far as its own counters tell. Slots: as many requests ran as may (max-num-seqs) while others waited. KV cache: no memory for more. Token budget: the steps were as large as they may be (max-num-batched-tokens). Compute: the steps themselves took the time. Front end: the way to the engine. The client: it could not offer more.",
+    "what kept throughput from growing. Offered load: the server kept up with all of it. Client: it could not offer more. Network: requests were on their way, and connecting took the time. Front end: the server's way to the engine. KV cache: no memory for more. Slots: as many requests ran as may (max-num-seqs) while others waited. Token budget: the steps were as large as they may be (max-num-batched-tokens). Compute: the steps themselves took the time.",
 );
 
 const ENERGY: (&str, &str) = (

@@ -14,11 +14,11 @@ use plimsoll_records::{Finding, FindingCode, Severity, WorkerRecord};
 use super::{Evidence, finding};
 
 /// CPU share of a thread over the window above which queueing inside the client begins to show.
-const BUSY: f64 = 0.8;
+pub(crate) const BUSY: f64 = 0.8;
 
 /// The share of the window that a thread may stand ready while others have its core. A thread that
 /// waits for a tenth of the time is late for a tenth of what happens, however idle it is itself.
-const WAITING: f64 = 0.1;
+pub(crate) const WAITING: f64 = 0.1;
 
 /// Looks at the busiest worker thread.
 pub(super) fn check_cpu(evidence: &Evidence<'_>) -> Option<Finding> {

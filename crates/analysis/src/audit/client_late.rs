@@ -68,7 +68,7 @@ const VOIDS_SHARE: f64 = 0.10;
 const VOIDS_MS: f64 = 10.0;
 
 /// The delay of a request that is allowed against this median TTFT, ms.
-fn allowed_ms(median_ttft_ms: Option<f64>) -> f64 {
+pub(crate) fn allowed_ms(median_ttft_ms: Option<f64>) -> f64 {
     ALLOWED_MS.max(ALLOWED_SHARE * median_ttft_ms.unwrap_or(0.0))
 }
 

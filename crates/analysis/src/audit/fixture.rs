@@ -215,7 +215,7 @@ pub(crate) fn group(value: &str, more: u32, capacity: Estimate) -> Group {
         points: points.collect(),
         saturation: Saturation { capacity_per_s: Some(capacity), ..Saturation::default() },
         searches: Vec::new(),
-        limit: None,
+        diagnosis: crate::Diagnosis::default(),
     }
 }
 

@@ -8,6 +8,7 @@
 
 use plimsoll_records::{Finding, FindingCode, OfferedLoad, Severity};
 
+use crate::diagnosis::{rates_beyond, round_up};
 use crate::{Estimate, Goal, Group, Stopped};
 
 use super::finding;
@@ -39,8 +40,8 @@ pub(super) fn check(group: &Group) -> Option<Finding> {
             format!("add concurrencies {} and {}", most * 2, most * 4)
         } else {
             // Rates above the highest one that was kept up with.
-            let next = |factor: f64| round_up(capacity.value * factor);
-            format!("add rates {}, {} and {} per second", next(1.3), next(1.8), next(2.5))
+            let [first, second, third] = rates_beyond(capacity.value);
+            format!("add rates {first}, {second} and {third} per second")
         };
         return Some(finding(
             FindingCode::NoPlateau,
@@ -113,13 +114,6 @@ fn concurrency(point: &crate::PointSummary) -> Option<u32> {
         OfferedLoad::Closed { concurrency } => Some(concurrency),
         OfferedLoad::Open { .. } => None,
     }
-}
-
-/// A rate with two significant digits, not below `rate`.
-fn round_up(rate: f64) -> f64 {
-    let unit = 10_f64.powf(rate.max(1e-9).log10().floor() - 1.0);
-    // The product of a whole number and a power of ten may carry noise in its last digits.
-    ((rate / unit).ceil() * unit * 1e6).round() / 1e6
 }
 
 #[cfg(test)]

@@ -49,6 +49,8 @@ fn point(rate: f64, through: f64, half: f64, stable: bool) -> PointSummary {
         chunks: crate::ChunkCounts::default(),
         e2e: LatencySummary::default(),
         schedule_lag: LatencySummary::default(),
+        connecting: LatencySummary::default(),
+        client: crate::ClientSummary::default(),
         server: None,
         gpu: None,
         counters: plimsoll_records::ServerCounters::default(),

@@ -1,8 +1,8 @@
 //! What was really measured, for scripts: the environment, the settings, the server and its GPUs.
 
-use plimsoll_analysis::{GpuSummary, ServerBreakdown, ServerLimit};
+use plimsoll_analysis::{GpuSummary, ServerBreakdown};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{number, optional};
 use crate::environment::{Environment, NOT_KNOWN, VLLM_VERSION};
@@ -23,13 +23,6 @@ pub(super) fn environment(environment: &Environment) -> Value {
 pub(super) fn settings(settings: &Settings) -> Value {
     let sets = settings.sets.iter();
     sets.map(|set| json!({ "groups": set.groups, "settings": as_recorded(&set.records) })).collect()
-}
-
-/// The value of a group's `limit`.
-pub(super) fn limit(limit: &ServerLimit) -> Value {
-    let numbers: Map<_, _> =
-        limit.numbers.iter().map(|(name, value)| (name.clone(), number(*value))).collect();
-    json!({ "by": limit.by.as_str(), "sentence": limit.sentence, "numbers": numbers })
 }
 
 /// The value of a point's `server`.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use insta::assert_snapshot;
-use plimsoll_analysis::{LimitedBy, ServerBreakdown};
+use plimsoll_analysis::{Diagnosis, ServerBreakdown};
 use plimsoll_records::{SettingState, TargetRecord};
 use plimsoll_report::{ReportInput, figures, html, json, markdown, terminal};
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ fn json_observed() {
     let point = &object["points"][0];
     let part = json!({
         "environment": object["environment"],
-        "limit": object["limit"],
+        "diagnosis": object["diagnosis"],
         "settings": object["settings"][0]["settings"][0],
         "server": point["server"],
         "gpu": point["gpu"],
@@ -235,32 +235,58 @@ fn a_server_that_was_given_no_load_tells_its_settings_all_the_same() {
 }
 
 #[test]
-fn the_limit_stands_with_the_capacity() {
+fn the_answer_stands_with_the_capacity_and_the_evidence_below() {
     let mut run = one_group();
-    let sentence = "At 40 req/s 8 of 8 slots (max-num-seqs) were taken while 80 requests waited, and \
-                    the KV cache was at most 20 % full.";
-    assert!(on_terminal(&run).contains(&format!("limited by slots: {sentence}")));
+    let strongest = "8 of 8 slots (max-num-seqs) were taken at most; requests waited in 97 % of the \
+                     scrapes (80.0 on average)";
+    let text = on_terminal(&run);
+    assert!(
+        text.contains(&format!(
+            "Why does throughput not grow? the slots: {strongest} → Does throughput"
+        )),
+        "{text}"
+    );
+    assert!(text.contains("saturation results/saturation-1/next.toml"), "{text}");
     let text = markdown(&input(&run));
     assert!(text.contains("| limited by | **slots** |"));
+    assert!(
+        text.contains("### Why does throughput not grow?") && text.contains("factors.\"server")
+    );
     let page = html(&input(&run)).unwrap();
-    assert!(page.contains("<dt>limited by</dt><dd><b>slots</b>") && page.contains(sentence));
-    assert_eq!(json(&input(&run))["limit"]["by"], "slots");
-    assert_eq!(json(&input(&several_groups()))["limit"], Value::Null);
+    assert!(page.contains("<dt>limited by</dt><dd><b>slots</b>"), "the card");
+    assert!(page.contains("<h3>Why does throughput not grow?</h3>"), "the section");
+    assert!(page.contains("<tr class=\"answer\"><td class=\"text\">slots</td>"), "the table");
+    let diagnosis = &json(&input(&run))["diagnosis"];
+    assert_eq!(
+        (&diagnosis["answer"], &diagnosis["next"]["file"]),
+        (&json!("slots"), &json!("next.toml"))
+    );
+    assert_eq!(diagnosis["next"]["changes"][0]["value"], json!([8, 16, 32]));
 
-    for (by, word) in [
-        (LimitedBy::KvCache, "KV cache"),
-        (LimitedBy::TokenBudget, "token budget"),
-        (LimitedBy::Client, "the client"),
-        (LimitedBy::NotReached, "not reached"),
-        (LimitedBy::Unknown, "–"),
-    ] {
-        run.judgement.groups[0].limit.as_mut().unwrap().by = by;
-        assert!(on_terminal(&run).contains(&format!("limited by {word}: At 40 req/s")));
-    }
-    run.judgement.groups[0].limit = None;
-    assert_eq!(json(&input(&run))["limit"], Value::Null);
+    // The matrix of another tool's run is none: there is nothing to run next.
+    run.manifest.matrix_resolved = json!({});
+    assert_eq!(json(&input(&run))["diagnosis"]["next"], Value::Null);
+    assert!(!markdown(&input(&run)).contains("The next experiment"));
+    // Nothing was weighed.
+    run.judgement.groups[0].diagnosis = Diagnosis::default();
+    assert_eq!(json(&input(&run))["diagnosis"], Value::Null);
     let words = [on_terminal(&run), markdown(&input(&run)), html(&input(&run)).unwrap()];
-    assert!(words.iter().all(|text| !text.contains("limited by") && !text.contains("Limited by")));
+    for words in words {
+        assert!(!words.contains("imited by") && !words.contains("Why does"), "{words}");
+    }
+}
+
+#[test]
+fn each_group_has_a_diagnosis_and_a_matrix_of_its_own() {
+    let run = several_groups();
+    let object = json(&input(&run));
+    assert_eq!(object["diagnosis"], Value::Null);
+    let of = |group: usize| &object["groups"][group]["diagnosis"]["next"];
+    assert_eq!((&of(0)["file"], &of(1)["file"]), (&json!("next-1.toml"), &json!("next-2.toml")));
+    let fixed = json!({"key": "server.settings.data-parallel-size", "value": 2});
+    assert_eq!(of(1)["changes"][0], fixed);
+    let text = on_terminal(&run);
+    assert!(text.contains("data-parallel-size=2: ") && text.contains("next-2.toml"), "{text}");
 }
 
 #[test]

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use plimsoll_analysis::{
-    Ceilings, ChunkCounts, Counts, Estimate, Found, Goal, Goodput, Group, Judgement,
-    LatencySummary, PeakAndFall, PointSummary, ProbeResult, Quantile, Saturation, SearchConfig,
-    Searched, Stability, Stopped, TimelineSample, Window,
+    Ceilings, ChunkCounts, ClientSummary, Counts, Diagnosis, Estimate, Found, Goal, Goodput, Group,
+    Judgement, LatencySummary, PeakAndFall, PointSummary, ProbeResult, Quantile, Saturation,
+    SearchConfig, Searched, Stability, Stopped, TimelineSample, Window, diagnose,
 };
 use plimsoll_records::{
     ClockRecord, Finding, FindingCode, LagRecord, Manifest, OfferedLoad, Phases, PointEnd,
@@ -236,6 +236,11 @@ pub(crate) fn point(rate: f64, capacity: f64) -> PointSummary {
         chunks: ChunkCounts { all: due * 128, ..ChunkCounts::default() },
         e2e: latency(e2e),
         schedule_lag: latency(0.021 + rate / 4000.0),
+        connecting: LatencySummary::default(),
+        client: ClientSummary {
+            cpu_share_max: Some(rate / 200.0),
+            run_queue_share_max: Some(rate / 10_000.0),
+        },
         server: None,
         gpu: None,
         counters: ServerCounters::default(),
@@ -266,7 +271,7 @@ pub(crate) fn finding(
 
 /// A ladder of 10 to 60 requests per second on a server that sustains `capacity`.
 pub(crate) fn group(capacity: f64) -> Group {
-    Group {
+    let group = Group {
         factors: BTreeMap::new(),
         points: (1..=6).map(|step| point(f64::from(step) * 10.0, capacity)).collect(),
         saturation: Saturation {
@@ -278,8 +283,15 @@ pub(crate) fn group(capacity: f64) -> Group {
             voided: vec![],
         },
         searches: vec![],
-        limit: None,
-    }
+        diagnosis: Diagnosis::default(),
+    };
+    diagnosed(group)
+}
+
+/// The group with the diagnosis that its numbers ask for.
+pub(crate) fn diagnosed(mut group: Group) -> Group {
+    group.diagnosis = diagnose(&group, &[]);
+    group
 }
 
 pub(crate) fn judgement(verdict: Verdict, groups: Vec<Group>, findings: Vec<Finding>) -> Judgement {
@@ -420,6 +432,7 @@ pub(crate) fn no_plateau() -> Judgement {
         slo_capacity_per_s: Some(60.0),
         ..Saturation::default()
     };
+    let group = diagnosed(group);
     let message = "the server kept up with 60 requests per second, the most that was offered";
     let finding = finding(FindingCode::NoPlateau, Severity::Warning, None, message);
     judgement(Verdict::Qualified, vec![group], vec![finding])
@@ -462,7 +475,7 @@ pub(crate) fn closed_loop() -> Judgement {
         points: points.collect(),
         saturation: Saturation::default(),
         searches: vec![],
-        limit: None,
+        diagnosis: Diagnosis::default(),
     };
-    judgement(Verdict::Valid, vec![group], vec![])
+    judgement(Verdict::Valid, vec![diagnosed(group)], vec![])
 }

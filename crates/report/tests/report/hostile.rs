@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use plimsoll_analysis::{
-    Estimate, GpuSummary, Group, Judgement, LatencySummary, LimitedBy, PointSummary, Quantile,
-    Saturation, ServerBreakdown, ServerLimit,
+    Cause, Diagnosis, Estimate, Evidence, GpuSummary, Group, Hypothesis, Judgement, LatencySummary,
+    PointSummary, Quantile, Saturation, ServerBreakdown, Standing,
 };
 use plimsoll_records::{
     ClockRecord, FindingCode, GpuLink, GpuProcess, GpuRecord, GpuWindow, LagRecord, LeftOut,
@@ -47,14 +47,22 @@ fn attacked() -> (Manifest, Judgement) {
     manifest.target.command = Some(attack());
     manifest.target.settings = attacked_settings();
     manifest.left_out = vec![LeftOut { point: attack(), reason: attack() }];
+    let told = || Evidence { text: attack(), numbers: vec![], points: vec![attack()] };
     let mut judgement = fixture::several_groups();
     for group in &mut judgement.groups {
         group.factors.insert(attack(), attack());
-        group.limit = Some(ServerLimit {
-            by: LimitedBy::Slots,
+        group.diagnosis = Diagnosis {
+            at: attack(),
+            hypotheses: vec![Hypothesis {
+                cause: Cause::Slots,
+                standing: Standing::Supported,
+                supporting: vec![told()],
+                contradicting: vec![told()],
+                unknown: vec![attack()],
+            }],
+            answer: Some(Cause::Slots),
             sentence: attack(),
-            numbers: [(attack(), 1.0)].into(),
-        });
+        };
         for point in &mut group.points {
             point.server = Some(ServerBreakdown {
                 queue_ms: Some(1.0),
@@ -142,7 +150,7 @@ fn a_run_without_points_is_said_to_be_one() {
         points: vec![],
         saturation: Saturation::default(),
         searches: vec![],
-        limit: None,
+        diagnosis: Diagnosis::default(),
     };
     for groups in [vec![], vec![empty]] {
         let judgement = fixture::judgement(Verdict::Invalid, groups, vec![]);
@@ -339,9 +347,9 @@ fn any_judgement() -> impl Strategy<Value = Judgement> {
                 points,
                 saturation,
                 searches: vec![],
-                limit: None,
+                diagnosis: Diagnosis::default(),
             };
-            fixture::judgement(Verdict::Qualified, vec![group], vec![])
+            fixture::judgement(Verdict::Qualified, vec![fixture::diagnosed(group)], vec![])
         },
     )
 }

@@ -1,14 +1,12 @@
 //! A run whose server and GPUs were watched: vLLM on two GPUs, started by the run, with eight slots and
 //! one setting that did not reach it.
 
-use std::collections::BTreeMap;
-
 use plimsoll_analysis::{
-    ForeignProcess, GpuSummary, Judgement, LimitedBy, PointSummary, ServerBreakdown, ServerLimit,
+    Ceilings, ForeignProcess, GpuSummary, Judgement, PointSummary, ServerBreakdown,
 };
 use plimsoll_records::{
-    GpuProcess, GpuWindow, Manifest, PointFile, SamplingRecord, SettingRecord, SettingState,
-    TargetRecord,
+    GpuProcess, GpuWindow, Manifest, PointFile, SamplingRecord, ServerCounters, SettingRecord,
+    SettingState, TargetRecord,
 };
 use serde_json::{Value, json};
 
@@ -186,22 +184,50 @@ fn spent(point: &PointSummary, windows: &[GpuWindow]) -> GpuSummary {
     }
 }
 
-fn limit() -> ServerLimit {
-    let sentence = "At 40 req/s 8 of 8 slots (max-num-seqs) were taken while 80 requests waited, and \
-                    the KV cache was at most 20 % full.";
-    ServerLimit {
-        by: LimitedBy::Slots,
-        sentence: sentence.to_owned(),
-        numbers: BTreeMap::from([
-            ("running_max".to_owned(), 8.0),
-            ("waiting_mean".to_owned(), 80.0),
-        ]),
+/// What the server's gauges and settings say of a point, as the audit reads them.
+fn gauges(point: &mut PointSummary) {
+    let said = server(point);
+    let stable = point.stability.stable;
+    let (running, waiting) = (said.running_mean, said.waiting_mean);
+    point.counters = ServerCounters {
+        running_mean: running,
+        running_max: running.map(f64::ceil),
+        waiting_mean: waiting,
+        waiting_share: Some(if stable { 0.05 } else { 0.97 }),
+        kv_cache_usage_max: said.kv_cache_usage_max,
+        preemptions: said.preemptions,
+        ..ServerCounters::default()
+    };
+    point.ceilings = Ceilings { running: Some(8.0), step_tokens: Some(2048.0) };
+    if !stable {
+        point.stability.in_flight_mean = running.unwrap_or_default() + waiting.unwrap_or_default();
     }
+    point.server = Some(said);
+}
+
+/// The matrix of such a run.
+fn matrix() -> Value {
+    json!({
+        "experiment": {"kind": "saturation", "repetitions": 1, "seed": 7, "self-test": "2s"},
+        "server": {
+            "launch": "process", "command": "vllm serve Qwen/Qwen3-14B", "service": "vllm",
+            "settings": {"max-num-seqs": 8, "max-num-batched-tokens": 256}
+        },
+        "workload": {"input-tokens": 512, "output-tokens": 128},
+        "load": {
+            "arrivals": "poisson", "rates": [10.0, 20.0, 30.0, 40.0, 50.0, 60.0],
+            "window": {"warm-up": "auto", "measure": "20s", "drain-limit": "1m"}
+        },
+        "samplers": {"gpu": "auto", "gpu-period": "100ms", "metrics-period": "1s"},
+        "slo": {"ttft-p99": "500ms", "tpot-p99": "60ms"},
+        "factors": {"server.settings.data-parallel-size": [1, 2]}
+    })
 }
 
 /// Fills in what was seen, on a server with as many replicas as the place of the group.
 fn observe(mut manifest: Manifest, mut judgement: Judgement) -> Run {
     machine(&mut manifest);
+    manifest.matrix_resolved = matrix();
     let mut files = fixture::point_files(&judgement);
     let sampling = |period: f64| SamplingRecord {
         period_ms: period,
@@ -214,11 +240,10 @@ fn observe(mut manifest: Manifest, mut judgement: Judgement) -> Run {
     for (place, group) in judgement.groups.iter_mut().enumerate() {
         let replicas = place as u64 + 1;
         manifest.targets.push(target(8, replicas));
-        group.limit = Some(limit());
         for point in &mut group.points {
             let rate = point.load.rate_per_s().expect("the loop is open");
             let gpus: Vec<_> = (0..2).map(|gpu| window(gpu, rate)).collect();
-            point.server = Some(server(point));
+            gauges(point);
             point.gpu = Some(spent(point, &gpus));
             let file = files.iter_mut().find(|file| file.id == point.id).expect("it has one");
             file.gpus = gpus;
@@ -227,6 +252,7 @@ fn observe(mut manifest: Manifest, mut judgement: Judgement) -> Run {
             file.server_sampling = Some(sampling(1_000.0));
             file.gpu_sampling = Some(sampling(100.0));
         }
+        *group = fixture::diagnosed(std::mem::take(group));
     }
     manifest.target = manifest.targets[0].clone();
     Run { manifest, judgement, files }

@@ -1,11 +1,11 @@
-//! What limits a server is named, and its time split up, on servers in virtual time whose limit is
+//! Why throughput does not grow is told, and a server's time split up, on servers in virtual time whose limit is
 //! known by construction.
 
 #[path = "virtual_time/server.rs"]
 #[expect(dead_code, reason = "no capacity is needed here")]
 mod server;
 
-use plimsoll_analysis::{AuditedPoint, LimitedBy, PointSummary, ServerLimit, Slo, judge};
+use plimsoll_analysis::{AuditedPoint, Cause, Diagnosis, PointSummary, Slo, judge};
 
 use server::{Lengths, Plan, Server};
 
@@ -26,17 +26,14 @@ fn points(server: Server, lengths: Lengths, rates: &[f64], seed: u64) -> Vec<Aud
 }
 
 /// What is said of five ladders.
-fn limits(server: Server, lengths: Lengths, rates: &[f64]) -> Vec<ServerLimit> {
+fn diagnoses(server: Server, lengths: Lengths, rates: &[f64]) -> Vec<Diagnosis> {
     (1..=5)
-        .map(|seed| {
-            let judgement = judge(points(server, lengths, rates, seed));
-            judgement.groups[0].limit.clone().expect("this server says enough")
-        })
+        .map(|seed| judge(points(server, lengths, rates, seed)).groups.remove(0).diagnosis)
         .collect()
 }
 
-fn all(limits: &[ServerLimit], by: LimitedBy) -> bool {
-    limits.iter().all(|limit| limit.by == by)
+fn all(found: &[Diagnosis], cause: Cause) -> bool {
+    found.iter().all(|diagnosis| diagnosis.answer == Some(cause))
 }
 
 #[test]
@@ -44,9 +41,9 @@ fn eight_slots_are_named_as_the_limit() {
     // A step of 18.8 ms and 24 tokens an answer: 8 slots give 17.7 requests a second.
     let server =
         Server::Batch { slots: 8, base: 0.018, each: 0.0001, prefill: 0.000_01, budget: 4096.0 };
-    let found = limits(server, lengths(24.0, 128.0), &[6.0, 12.0, 22.0, 30.0]);
-    assert!(all(&found, LimitedBy::Slots), "{found:#?}");
-    assert!(found.iter().all(|limit| limit.sentence.contains("8 of 8 slots")), "{found:#?}");
+    let found = diagnoses(server, lengths(24.0, 128.0), &[6.0, 12.0, 22.0, 30.0]);
+    assert!(all(&found, Cause::Slots), "{found:#?}");
+    assert!(found.iter().all(|it| it.sentence.contains("8 of 8 slots")), "{found:#?}");
 }
 
 #[test]
@@ -54,8 +51,8 @@ fn a_small_budget_is_named_as_the_limit() {
     // Each request needs 512 + 3 tokens, and a step has 256 of them: one request in two steps.
     let server =
         Server::Batch { slots: 64, base: 0.018, each: 0.0001, prefill: 0.000_01, budget: 256.0 };
-    let found = limits(server, lengths(4.0, 512.0), &[8.0, 16.0, 32.0, 40.0]);
-    assert!(all(&found, LimitedBy::TokenBudget), "{found:#?}");
+    let found = diagnoses(server, lengths(4.0, 512.0), &[8.0, 16.0, 32.0, 40.0]);
+    assert!(all(&found, Cause::TokenBudget), "{found:#?}");
 }
 
 #[test]
@@ -68,16 +65,16 @@ fn steps_that_grow_with_every_request_are_named_as_the_limit() {
         prefill: 0.000_001,
         budget: 1e9,
     };
-    let found = limits(server, lengths(24.0, 64.0), &[4.0, 8.0, 12.0, 35.0]);
-    assert!(all(&found, LimitedBy::Compute), "{found:#?}");
+    let found = diagnoses(server, lengths(24.0, 64.0), &[4.0, 8.0, 12.0, 35.0]);
+    assert!(all(&found, Cause::Compute), "{found:#?}");
 }
 
 #[test]
-fn loads_that_are_kept_up_with_show_no_limit() {
+fn loads_that_are_kept_up_with_are_the_limit() {
     let server =
         Server::Batch { slots: 8, base: 0.018, each: 0.0001, prefill: 0.000_01, budget: 4096.0 };
-    let found = limits(server, lengths(24.0, 128.0), &[4.0, 8.0]);
-    assert!(all(&found, LimitedBy::NotReached), "{found:#?}");
+    let found = diagnoses(server, lengths(24.0, 128.0), &[4.0, 8.0]);
+    assert!(all(&found, Cause::Load), "{found:#?}");
 }
 
 #[test]
