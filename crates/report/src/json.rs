@@ -117,7 +117,6 @@ fn group(place: usize, ladder: &Ladder<'_>, input: &ReportInput<'_>) -> Value {
         "slo_capacity_per_s": optional(saturation.slo_capacity_per_s),
         "knee_per_s": optional(saturation.knee_per_s),
         "searches": ladder.group.searches.iter().map(|it| search::json(it, number)).collect::<Vec<_>>(),
-        "limit": ladder.group.limit.as_ref().map(circumstances::limit),
         "diagnosis": diagnosis::diagnosis(place, ladder, input),
     })
 }
