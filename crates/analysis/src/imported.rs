@@ -109,6 +109,8 @@ pub(crate) fn summarise(point: &PointFile, record: &ImportedRecord) -> PointSumm
         chunks: ChunkCounts::default(),
         e2e: unknown(),
         schedule_lag: unknown(),
+        connecting: unknown(),
+        client: crate::ClientSummary::of(&point.workers),
         server: ServerBreakdown::of(&point.server, &unknown()),
         gpu: GpuSummary::of(&point.gpus, work),
         counters: point.server,
