@@ -84,6 +84,7 @@ fn of_1_2() -> Expected {
     let mut then = current();
     then.manifest.format = FormatVersion { major: 1, minor: 2 };
     then.manifest.claims = vec![];
+    then.manifest.matrix_file = None;
     then.point_file.imported = None;
     then.point_file.probe = None;
     then.summary.iter_mut().for_each(|row| row.probe = None);
