@@ -248,16 +248,18 @@ impl Target for Requests {
             match request {
                 Ok(request) => {
                     let (measured, answer) = this.shared.client.converse(due, request).await;
-                    let now = this.shared.clock.now();
-                    let answer = match measured.outcome() {
-                        Outcome::Ok => Ok(answer),
-                        outcome => Err(format!(
-                            "turn {} of this conversation has no answer ({}), so it ended there",
-                            start.turn,
-                            outcome.as_str()
-                        )),
-                    };
-                    this.shared.over(start, now, answer);
+                    if this.shared.conversations.is_some() {
+                        let now = this.shared.clock.now();
+                        let answer = match measured.outcome() {
+                            Outcome::Ok => Ok(answer),
+                            outcome => Err(format!(
+                                "turn {} of this conversation has no answer ({}), so it ended there",
+                                start.turn,
+                                outcome.as_str()
+                            )),
+                        };
+                        this.shared.over(start, now, answer);
+                    }
                     this.end(measured);
                 }
                 Err(why) => {

@@ -148,9 +148,17 @@ pub(crate) fn judgement(
 /// What is found of servers on which nothing was measured, because they do not run as declared.
 fn settings(manifest: &Manifest, files: &[PointFile]) -> Vec<Finding> {
     let mut findings = Vec::new();
+    let measured =
+        |number: usize| files.iter().any(|file| file.server_start.number as usize == number);
     for (number, target) in manifest.targets.iter().enumerate() {
-        if files.iter().any(|file| file.server_start.number as usize == number) {
-            continue; // Its points have the finding.
+        // Another start of the same server was measured: the run was resumed after it was put right.
+        let put_right = manifest.targets.iter().enumerate().any(|(other, its)| {
+            measured(other)
+                && (&its.launch, &its.model, &its.settings_declared)
+                    == (&target.launch, &target.model, &target.settings_declared)
+        });
+        if measured(number) || put_right {
+            continue; // Its points have the finding, if there still is one.
         }
         // Servers that were started for groups that differ in other things have it in common.
         findings

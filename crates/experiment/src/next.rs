@@ -18,6 +18,8 @@ pub(crate) fn write_next(
     judgement: &Judgement,
     matrix_folder: &Path,
 ) -> Result<(), RecordsError> {
+    // A run that was resumed may have other groups, and other answers.
+    folder.remove_next_matrices()?;
     let groups = judgement.groups.len();
     for (place, group) in judgement.groups.iter().enumerate() {
         if let Some(text) = next_matrix(manifest, group, matrix_folder) {

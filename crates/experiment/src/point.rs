@@ -227,7 +227,10 @@ fn said_before(plan: &PointPlan<'_>, rows: &[RequestRow], window: Window) -> Opt
         .iter()
         .filter_map(|row| {
             let answer = row.output_tokens.filter(|_| history == History::Answer);
-            Some(((row.session?, row.turn?), row.prompt_tokens? + answer.unwrap_or_default()))
+            Some((
+                (row.session?, row.turn?),
+                row.prompt_tokens?.saturating_add(answer.unwrap_or_default()),
+            ))
         })
         .collect();
     let (mut before, mut all) = (0, 0);

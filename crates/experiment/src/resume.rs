@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 
 use plimsoll_analysis::{AuditedPoint, Slo};
 use plimsoll_records::{
-    Manifest, PointDir, PointEnd, PointFile, RecordsError, ResultsFolder, RunStatus, read_point,
+    AuditPolicy, FolderLock, Manifest, PointDir, PointEnd, PointFile, RecordsError, ResultsFolder,
+    RunStatus, read_point,
 };
+use plimsoll_units::{Clock as _, RunClock};
 use thiserror::Error;
 
 use crate::error::RunError;
@@ -24,8 +26,12 @@ const QUOTED_LINES: usize = 12;
 #[derive(Debug)]
 pub struct Unfinished {
     pub(crate) folder: ResultsFolder,
+    /// Nobody else goes on with it meanwhile.
+    pub(crate) lock: FolderLock,
     pub(crate) manifest: Manifest,
     pub(crate) plan: Plan,
+    /// The run's own clock, as it goes on in this process.
+    pub(crate) clock: RunClock,
     /// The points that were measured to their end, in order.
     pub(crate) kept: Vec<PointFile>,
 }
@@ -40,6 +46,16 @@ pub enum ResumeError {
     /// There is nothing left to measure.
     #[error("{}: the run is complete: every point of its plan was measured", path.display())]
     Complete {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The wall clock, by which the run's clock goes on after a restart of the machine, stands before
+    /// the end of what was measured.
+    #[error(
+        "{}: by this machine's wall clock the run's last point has not ended yet; set the clock right first",
+        path.display()
+    )]
+    Clock {
         /// The folder.
         path: PathBuf,
     },
@@ -95,6 +111,7 @@ impl Unfinished {
     /// difference.
     pub fn open(path: &Path, matrix: Option<&Path>) -> Result<Self, ResumeError> {
         let folder = ResultsFolder::open(path)?;
+        let lock = folder.lock()?;
         let manifest = folder.manifest()?;
         let at = || path.join("manifest.json");
         if manifest.status == RunStatus::Complete {
@@ -125,7 +142,14 @@ impl Unfinished {
         for id in &manifest.points {
             kept.extend(finished(&folder.point(id)?)?);
         }
-        Ok(Self { folder, manifest, plan, kept })
+        let clock = manifest.clock.resumed();
+        let now = clock.now();
+        let last = kept.iter().map(|file| file.phases.end_ns).max().unwrap_or_default();
+        // An origin that lies in the future makes stamps wrap around.
+        if now < last || now.as_nanos() > i64::MAX.unsigned_abs() {
+            return Err(ResumeError::Clock { path: path.to_owned() });
+        }
+        Ok(Self { folder, lock, manifest, plan, clock, kept })
     }
 
     /// How many points need not be measured again.
@@ -157,13 +181,14 @@ pub(crate) fn take(
     kept: &[PointFile],
     dir: &PointDir,
     slo: &Slo,
+    policy: &AuditPolicy,
 ) -> Result<Option<(PointFile, AuditedPoint)>, RunError> {
     let Some(file) = kept.iter().find(|file| file.id == dir.id()) else {
         dir.remove_rows()?;
         return Ok(None);
     };
     let rows = read_point(dir)?.rows;
-    let audited = AuditedPoint::of(file, &rows, slo);
+    let audited = AuditedPoint::of(file, &rows, slo).under(policy);
     Ok(Some((file.clone(), audited)))
 }
 

@@ -6,13 +6,14 @@ mod search;
 mod targets;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use plimsoll_analysis::{AuditedPoint, Judgement};
 use plimsoll_gpu::{GpuConfig, GpuSampler};
 use plimsoll_records::{
-    Machine, Manifest, PointFile, ResultsFolder, RunStatus, SelfTestTime, SummaryRow, Tool,
+    AuditPolicy, FolderLock, Machine, Manifest, PointFile, ResultsFolder, RunStatus, SelfTestTime,
+    SummaryRow, Tool,
 };
 use plimsoll_units::RunClock;
 use tokio::runtime::Runtime;
@@ -26,9 +27,10 @@ use crate::manifest::{folder_time, manifest};
 use crate::matrix::{GpuSampling, Launch, Matrix};
 use crate::next::write_next;
 use crate::offered::PointLoad;
+use crate::pilot::is_pilot;
 use crate::plan::{Plan, turns};
 use crate::progress::{Event, Progress};
-use crate::resume::Unfinished;
+use crate::resume::{Unfinished, take};
 use crate::summary_row::summary_row;
 use crate::target::Target;
 use prologue::Tester;
@@ -76,7 +78,9 @@ pub fn run(
         let name = format!("{}-{}", plan.name(), folder_time(clock));
         let fresh = !options.results.exists();
         let folder = ResultsFolder::create(&options.results, &name)?;
-        Ok((folder, manifest, fresh.then(|| options.results.clone())))
+        let lock = folder.lock()?;
+        let made_for_it = fresh.then(|| options.results.clone());
+        Ok(Place { folder, lock, manifest, made_for_it })
     })
 }
 
@@ -91,11 +95,10 @@ pub fn resume(
     interrupt: &Interrupt,
     progress: &mut dyn Progress,
 ) -> Result<RunResult, RunError> {
-    let Unfinished { folder, mut manifest, plan, kept } = unfinished;
-    let clock = manifest.clock.resumed();
-    let points = kept.len();
+    let Unfinished { folder, lock, mut manifest, plan, clock, kept } = unfinished;
+    let ids: Vec<String> = kept.iter().map(|file| file.id.clone()).collect();
     carry_out(&plan, clock, Some(kept), interrupt, progress, |machine| {
-        let mut remark = format!("resumed: {points} points were there already");
+        let mut remark = format!("resumed: {} points were there already", ids.len());
         if manifest.tool != *tool {
             let Tool { name, version, .. } = tool;
             remark.push_str(&format!(", written by another build than this {name} {version}"));
@@ -105,15 +108,22 @@ pub fn resume(
         }
         manifest.remarks.push(remark);
         manifest.status = RunStatus::Running;
-        // Each is named again when its turn has come.
-        manifest.points.clear();
-        Ok((folder, manifest, None))
+        // What was left out may be measured now, and what was begun in vain is begun again.
+        manifest.left_out.clone_from(&plan.left_out);
+        manifest.points = ids;
+        Ok(Place { folder, lock, manifest, made_for_it: None })
     })
 }
 
-/// Where a run leaves its files: its folder, the manifest that it begins with, and the folder of all
-/// results if it was made for it.
-type Place = (ResultsFolder, Manifest, Option<PathBuf>);
+/// Where a run leaves its files.
+struct Place {
+    folder: ResultsFolder,
+    lock: FolderLock,
+    /// What it begins with.
+    manifest: Manifest,
+    /// The folder of all results, if it was made for the run.
+    made_for_it: Option<PathBuf>,
+}
 
 fn carry_out(
     plan: &Plan,
@@ -132,10 +142,11 @@ fn carry_out(
     let gpus = gpus(plan, clock)?;
     let mut machine = machine(&limits);
     add_gpus(&mut machine, &gpus);
-    let (folder, manifest, made_for_it) = place(machine)?;
+    let Place { folder, lock, manifest, made_for_it } = place(machine)?;
     let mut run = Run {
         plan,
         folder,
+        _lock: lock,
         manifest,
         runtime,
         clock,
@@ -149,6 +160,7 @@ fn carry_out(
         tester: None,
         gpus: gpus.ok(),
         made_for_it,
+        is_fresh: kept.is_none(),
         kept,
         lost: false,
         gpu_lost: None,
@@ -195,6 +207,8 @@ fn gpus(plan: &Plan, clock: RunClock) -> Result<Result<GpuSampler, String>, RunE
 struct Run<'a> {
     plan: &'a Plan,
     folder: ResultsFolder,
+    /// Nobody else writes there while the run does.
+    _lock: FolderLock,
     manifest: Manifest,
     runtime: Runtime,
     clock: RunClock,
@@ -203,6 +217,8 @@ struct Run<'a> {
     done: Vec<AuditedPoint>,
     /// The files of all points begun so far, pilots included.
     files: Vec<PointFile>,
+    /// Whether no earlier process has begun it.
+    is_fresh: bool,
     /// The points that an earlier process has measured to their end; `None` where there was none.
     kept: Option<Vec<PointFile>>,
     /// Points begun so far, pilots included.
@@ -226,6 +242,7 @@ impl Run<'_> {
     fn groups(&mut self) -> Result<RunStatus, RunError> {
         let mut target = None;
         let status = self.each_group(&mut target);
+        self.take_the_rest()?;
         // Ending a server takes its time: what was measured is kept before.
         self.folder.write_summary(&self.summary())?;
         self.folder.write_manifest(&self.manifest)?;
@@ -247,6 +264,30 @@ impl Run<'_> {
             }
         }
         Ok(RunStatus::Complete)
+    }
+
+    /// The points of an earlier process that this one did not get to: they are the run's all the same.
+    fn take_the_rest(&mut self) -> Result<(), RunError> {
+        let there: BTreeSet<String> = self.files.iter().map(|file| file.id.clone()).collect();
+        let kept = self.kept.take().unwrap_or_default();
+        for file in kept.iter().filter(|file| !there.contains(&file.id)) {
+            let group = self.plan.groups.iter().find(|group| group.factors == file.factors);
+            let dir = self.folder.point(&file.id)?;
+            if let Some(group) = group
+                && let Some((file, audited)) = take(&kept, &dir, &group.slo, &self.policy())?
+            {
+                if !is_pilot(&file.id) {
+                    self.done.push(audited);
+                }
+                self.files.push(file);
+            }
+        }
+        Ok(())
+    }
+
+    /// What is allowed and denied of findings.
+    fn policy(&self) -> AuditPolicy {
+        self.plan.matrix.experiment.policy()
     }
 
     fn remark(&mut self, text: String) {
@@ -279,7 +320,7 @@ impl Run<'_> {
         let failure = match failure {
             Some(failure) if self.done.is_empty() => {
                 // What can go wrong with the folder now is the lesser trouble of the two.
-                if self.ordinal == 0 && !self.has_log() {
+                if self.ordinal == 0 && self.is_fresh && !self.has_log() {
                     self.leave_nothing();
                 } else {
                     let _ = self.folder.write_manifest(&self.manifest);
@@ -289,7 +330,7 @@ impl Run<'_> {
             failure => failure,
         };
         let rows = self.summary();
-        let policy = self.plan.matrix.experiment.policy();
+        let policy = self.policy();
         let points = std::mem::take(&mut self.done);
         let judgement = judgement(&self.manifest, &self.files, points, &policy);
         // What was in effect, where a wish is all that was known before.

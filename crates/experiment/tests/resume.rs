@@ -9,6 +9,7 @@ use plimsoll_experiment::{
     Unfinished, resume, run,
 };
 use plimsoll_records::{OfferedLoad, PointEnd, ResultsFolder, RunStatus, Tool};
+use plimsoll_sim::{SimConfig, SimServer};
 
 const LADDER: &str = r#"
 [experiment]
@@ -163,6 +164,92 @@ fn a_search_goes_on_from_its_probes() {
     let search = |n: usize| end.points[n].probe.as_ref().unwrap().search.clone();
     assert!((1..end.points.len()).all(|n| search(n) == search(0)), "one search, not two");
     assert!(end.judgement.groups[0].saturation.capacity_per_s.is_some());
+}
+
+#[test]
+fn a_resume_that_fails_or_is_cut_off_again_loses_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let matrix = written(root.path(), LADDER);
+    let cut = begun(&matrix, &root.path().join("cut"), 3);
+    let ids = |folder: &Path| ResultsFolder::open(folder).unwrap().manifest().unwrap().points;
+    let before = ids(&cut.folder);
+
+    // Interrupted before anything is measured.
+    let interrupt = Interrupt::new();
+    interrupt.raise();
+    let unfinished = Unfinished::open(&cut.folder, None).unwrap();
+    let again = resume(unfinished, &tool(), &interrupt, &mut Silent).unwrap();
+    assert_eq!(again.points.len(), 3);
+    assert_eq!(ids(&cut.folder), before);
+    assert_eq!(ResultsFolder::open(&cut.folder).unwrap().read_summary().unwrap().len(), 3);
+    assert_eq!(Unfinished::open(&cut.folder, None).unwrap().kept(), 3);
+
+    // Nobody goes on with a run that somebody is at.
+    let held = Unfinished::open(&cut.folder, None).unwrap();
+    let error = Unfinished::open(&cut.folder, None).unwrap_err().to_string();
+    assert!(error.contains("in use by another process"), "{error}");
+    drop(held);
+    assert_eq!(resumed(&cut.folder).points.len(), 8);
+}
+
+/// Raises the interrupt as soon as a point has begun to measure.
+struct Midst<'a>(&'a Interrupt);
+
+impl Progress for Midst<'_> {
+    fn event(&mut self, event: Event) {
+        if let Event::Tick(tick) = event
+            && tick.phase == "measure"
+        {
+            self.0.raise();
+        }
+    }
+}
+
+#[test]
+fn a_server_that_is_gone_costs_no_point_and_no_folder() {
+    let root = tempfile::tempdir().unwrap();
+    for (name, kept) in [("none", 0), ("one", 1)] {
+        let sim = SimServer::start(SimConfig::default()).unwrap();
+        let text = LADDER
+            .replace("model = \"tiny\"", &format!("launch = \"attach\"\nurl = \"{}\"", sim.url()))
+            .replace("\"400ms\"", "\"700ms\"");
+        let matrix = written(root.path(), text.split("[factors]").next().unwrap());
+        let results = root.path().join(name);
+        let cut = if kept == 0 {
+            let plan = Plan::new(MatrixSource::read(&matrix).unwrap()).unwrap();
+            let interrupt = Interrupt::new();
+            let options = RunOptions { results, tool: tool() };
+            run(&plan, &options, &interrupt, &mut Midst(&interrupt)).unwrap()
+        } else {
+            begun(&matrix, &results, kept)
+        };
+        sim.stop();
+        let unfinished = Unfinished::open(&cut.folder, None).unwrap();
+        assert_eq!(unfinished.kept(), kept);
+        let end = resume(unfinished, &tool(), &Interrupt::new(), &mut Silent);
+        match end {
+            Ok(end) => assert!(kept == 1 && end.failure.is_some() && end.points.len() == 1),
+            Err(error) => assert_eq!(kept, 0, "{error}"),
+        }
+        assert_eq!(Unfinished::open(&cut.folder, None).unwrap().kept(), kept);
+    }
+}
+
+#[test]
+fn a_wall_clock_behind_the_run_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let matrix = written(root.path(), LADDER);
+    let cut = begun(&matrix, &root.path().join("cut"), 1);
+    let folder = ResultsFolder::open(&cut.folder).unwrap();
+    let mut manifest = folder.manifest().unwrap();
+    // The run began two hours from now, by a clock that has been put right since.
+    let mut clock = serde_json::to_value(manifest.clock).unwrap();
+    let unix = clock["origin_unix_ns"].as_u64().unwrap();
+    clock["origin_unix_ns"] = (unix + 7_200_000_000_000).into();
+    manifest.clock = serde_json::from_value(clock).unwrap();
+    folder.write_manifest(&manifest).unwrap();
+    let error = Unfinished::open(&cut.folder, None).unwrap_err();
+    assert!(matches!(error, ResumeError::Clock { .. }), "{error}");
 }
 
 #[test]

@@ -96,11 +96,13 @@ fn vllm_bench(manifest: &Manifest, point: &PointFile, rows: &[RequestRow]) -> Vl
         |of: &dyn Fn(&VllmRequest) -> Value| -> Value { run.requests.iter().map(of).collect() };
     let seconds = |span: Duration| json!(span.as_secs_f64());
     let (rate, burstiness, concurrency) = load(&point.load);
-    let backend = match manifest.matrix_resolved["client"]["api"].as_str() {
+    let api = manifest.matrix_resolved["client"]["api"].as_str();
+    let backend = match point.factors.get("client.api").map(String::as_str).or(api) {
         Some("completions") => "openai",
         _ => "openai-chat",
     };
-    let model = &manifest.target.model;
+    let target = manifest.targets.get(point.server_start.number as usize);
+    let model = &target.unwrap_or(&manifest.target).model;
     let mut keys = vec![
         ("date", json!(date::compact(manifest.clock.wall(point.phases.end_ns)))),
         ("endpoint_type", json!(backend)),

@@ -140,7 +140,7 @@ fn gpu_count(stated: &Stated, settings: &[SettingRecord]) -> Option<usize> {
         setting.in_effect.as_ref().or(setting.declared.as_ref())?.as_u64()
     };
     let tensor = || size("tensor-parallel-size");
-    let product = || Some(tensor()? * size("data-parallel-size").unwrap_or(1).max(1));
+    let product = || Some(tensor()?.saturating_mul(size("data-parallel-size").unwrap_or(1).max(1)));
     stated.gpus.map(u64::from).or_else(product).and_then(|it| usize::try_from(it).ok())
 }
 

@@ -28,7 +28,8 @@ pub(crate) fn read(fields: &Fields<'_>) -> Result<Measured, InterchangeError> {
     let mut record = ImportedRecord {
         format: "sglang".to_owned(),
         summary: fields.plain(),
-        requests: all.or_else(|| completed.zip(failed).map(|(ok, failed)| ok + failed)),
+        requests: all
+            .or_else(|| completed.zip(failed).map(|(ok, failed)| ok.saturating_add(failed))),
         completed,
         failed,
         duration_s: fields.seconds("duration")?,

@@ -77,6 +77,12 @@ pub enum RecordsError {
         /// The folder.
         path: PathBuf,
     },
+    /// Another process writes into the folder.
+    #[error("{} is in use by another process, which must end first", path.display())]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A point has no rows at all.
     #[error("{} holds no rows: neither requests.parquet nor requests.arrows is there", path.display())]
     NoRows {

@@ -1,6 +1,6 @@
 //! The results folder of one run.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -34,6 +34,13 @@ const NAME_BYTES: usize = 200;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResultsFolder {
     path: PathBuf,
+}
+
+/// A results folder that is somebody's own; see [`ResultsFolder::lock`].
+#[derive(Debug)]
+pub struct FolderLock {
+    /// The system holds the lock as long as this is open.
+    _folder: File,
 }
 
 impl ResultsFolder {
@@ -88,6 +95,19 @@ impl ResultsFolder {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Has the folder to oneself until the lock is dropped, or the process ends however it does.
+    ///
+    /// # Errors
+    /// When another process has it, or the system cannot lock folders.
+    pub fn lock(&self) -> Result<FolderLock, RecordsError> {
+        let folder = File::open(&self.path).map_err(RecordsError::io("open", &self.path))?;
+        match folder.try_lock() {
+            Ok(()) => Ok(FolderLock { _folder: folder }),
+            Err(TryLockError::WouldBlock) => Err(RecordsError::InUse { path: self.path.clone() }),
+            Err(TryLockError::Error(cause)) => Err(RecordsError::io("lock", &self.path)(cause)),
+        }
     }
 
     /// Its manifest, as it is on file now.
@@ -159,6 +179,28 @@ impl ResultsFolder {
     #[must_use]
     pub fn next_matrix_name(place: usize, groups: usize) -> String {
         if groups > 1 { format!("next-{}.toml", place + 1) } else { "next.toml".to_owned() }
+    }
+
+    /// Removes the matrices of next experiments that an earlier judgement of the run has left.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn remove_next_matrices(&self) -> Result<(), RecordsError> {
+        let entries = fs::read_dir(&self.path).map_err(RecordsError::io("read", &self.path))?;
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let is_next =
+                name.to_str().and_then(|name| name.strip_prefix("next")).is_some_and(|it| {
+                    let number =
+                        it.strip_suffix(".toml").map(|it| it.strip_prefix('-').unwrap_or(it));
+                    number.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
+                });
+            if is_next {
+                let path = entry.path();
+                fs::remove_file(&path).map_err(RecordsError::io("remove", &path))?;
+            }
+        }
+        Ok(())
     }
 
     /// Writes that matrix, replacing the one that is there.
@@ -245,6 +287,30 @@ mod tests {
             assert!(ResultsFolder::create(root.path(), name).is_err());
         }
         assert_eq!(folder.point("rate=10,gpus=4 r0").unwrap().id(), "rate=10,gpus=4 r0");
+    }
+
+    #[test]
+    fn only_the_matrices_of_next_experiments_are_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = ResultsFolder::create(root.path(), "run").unwrap();
+        let names = ["next.toml", "next-1.toml", "next-12.toml", "next-best.toml", "mine.toml"];
+        for name in names {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        folder.remove_next_matrices().unwrap();
+        let left = names.map(|name| folder.path().join(name).exists());
+        assert_eq!(left, [false, false, false, true, true]);
+    }
+
+    #[test]
+    fn a_folder_is_locked_for_one_at_a_time() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = ResultsFolder::create(root.path(), "run").unwrap();
+        let lock = folder.lock().unwrap();
+        let error = folder.lock().unwrap_err().to_string();
+        assert!(error.contains("run is in use by another process"), "{error}");
+        drop(lock);
+        folder.lock().unwrap();
     }
 
     #[test]

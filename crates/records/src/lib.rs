@@ -94,7 +94,7 @@ pub use circumstances::{
 pub use encode::{encode_requests, encode_tokens};
 pub use error::{RecordsError, TableError};
 pub use finding::{Finding, FindingCode, Severity, UnknownCode, Verdict};
-pub use folder::ResultsFolder;
+pub use folder::{FolderLock, ResultsFolder};
 pub use imported::{Claim, EngineSample, ImportedRecord, LogRecord, MaxTokens};
 pub use instrument::{
     ClockRecord, ErrorRecord, LagRecord, SelfTest, SelfTestTime, StampsRecord, WorkerRecord,

@@ -61,6 +61,9 @@ impl AuditedSearch {
         }
         let config = &self.search.config;
         if config.goal != Goal::Capacity && self.search.probes.is_empty() {
+            if let Some(stopped) = config.budget.spent(&[]) {
+                return Step::Done(self.ended(stopped));
+            }
             let rate_per_s = config.within(SLO_START * config.to);
             let window = self.search.window(rate_per_s, FEWEST_REQUESTS);
             return Step::Probe(Probe {

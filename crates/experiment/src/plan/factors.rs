@@ -41,16 +41,18 @@ pub(super) fn combinations(
             levels.iter().flat_map(|level| &level.settings).map(|(path, _)| path).collect();
         paths.sort_unstable();
         paths.dedup();
-        for path in paths {
-            if let Some(other) = set_by.insert(path.clone(), factor) {
+        for path in &paths {
+            if let Some((set, other)) = set_by.iter().find(|(set, _)| overlap(set, path)) {
                 return Err(source.error_at(
                     &place,
                     format!(
-                        "`{path}` is set by the factor `{other}`, too; one of them can vary it"
+                        "`{path}` and `{set}`, which the factor `{other}` sets, are one thing; one factor \
+                         can vary it"
                     ),
                 ));
             }
         }
+        set_by.extend(paths.into_iter().map(|path| (path.clone(), factor.as_str())));
         all = all
             .iter()
             .flat_map(|combination| {
@@ -153,6 +155,14 @@ fn flatten(path: &str, value: &toml::Value, settings: &mut Vec<(String, toml::Va
     }
 }
 
+/// Whether two paths are the same, or one lies in the other.
+fn overlap(a: &str, b: &str) -> bool {
+    let inside = |outer: &str, inner: &str| {
+        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    inside(a, b) || inside(b, a)
+}
+
 fn is_path(path: &str) -> bool {
     TABLES.iter().any(|table| {
         path.strip_prefix(table).is_some_and(|rest| rest.starts_with('.') && rest.len() > 1)
@@ -172,7 +182,7 @@ fn refuse_what_cannot_be_varied(
     if !attached || set("server.url").is_some() {
         return Ok(());
     }
-    let varied = combination.settings.iter().find(|(path, _)| path.starts_with("server.settings."));
+    let varied = combination.settings.iter().find(|(path, _)| overlap("server.settings", path));
     let Some((path, _)) = varied else { return Ok(()) };
     let factor = matrix
         .factors
@@ -261,7 +271,11 @@ profile = [
             ("\"workload.\" = [1]", "a factor is the path of a key"),
             (
                 "profile = [{ name = \"a\", \"client.api\" = \"chat\" }]\n\"client.api\" = [\"chat\"]",
-                "factors.profile: `client.api` is set by the factor `client.api`, too",
+                "factors.profile: `client.api` and `client.api`, which the factor `client.api` sets, are one thing",
+            ),
+            (
+                "side = [{ name = \"a\", server.settings.max-num-seqs = 1 }]\n\"server.settings\" = [{ max-num-seqs = 2 }]",
+                "factors.side: `server.settings.max-num-seqs` and `server.settings`, which",
             ),
             (
                 "side = [{ name = \"a\", server.launch = \"attach\", server.settings.max-num-seqs = 1 }]",

@@ -174,11 +174,13 @@ impl Run<'_> {
             after,
         };
         self.ordinal += 1;
-        self.manifest.points.push(id.to_owned());
+        if !self.manifest.points.iter().any(|known| known == id) {
+            self.manifest.points.push(id.to_owned());
+        }
         self.folder.write_manifest(&self.manifest)?;
         let dir = self.folder.point(id)?;
         if let Some(kept) = &self.kept
-            && let Some((file, audited)) = take(kept, &dir, &group.slo)?
+            && let Some((file, audited)) = take(kept, &dir, &group.slo, &self.policy())?
         {
             self.files.push(file);
             return Ok(audited);

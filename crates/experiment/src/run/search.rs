@@ -40,8 +40,9 @@ impl Run<'_> {
         if !plan.has_slo() {
             return Ok(RunStatus::Complete);
         }
-        let Some(slo) = found.capacity_per_s.and_then(|capacity| plan.slo(&record, capacity))
-        else {
+        let begun = self.kept_search(place, repetition, true);
+        let laid = || found.capacity_per_s.and_then(|capacity| plan.slo(&record, capacity));
+        let Some(slo) = begun.or_else(laid) else {
             self.remark("no capacity was found, so the SLO's was not searched".to_owned());
             return Ok(RunStatus::Complete);
         };
@@ -70,7 +71,8 @@ impl Run<'_> {
     ) -> Result<Searching, RunError> {
         let mut search = AuditedSearch::new(SearchConfig::from(record))
             .map_err(|error| self.plan.source.error_at("load.search", error))?;
-        let mut since = self.clock.now();
+        let began = self.clock.now();
+        let mut since = began;
         let (mut number, mut highest) = (0, 0.0_f64);
         loop {
             let probe = match search.step() {
@@ -100,7 +102,8 @@ impl Run<'_> {
                 search: record.clone(),
             };
             let point = self.probe(place, rate, repetition, asked)?;
-            since = self.files.last().map_or(since, |file| file.phases.end_ns);
+            // The time between two processes is no part of a search.
+            since = self.files.last().map_or(since, |file| file.phases.end_ns.max(began));
             search.tell(&point);
             let ended = point.summary.ended;
             self.done.push(point);

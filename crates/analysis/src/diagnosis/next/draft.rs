@@ -69,9 +69,10 @@ impl Draft {
         Some(())
     }
 
-    /// Takes out what is at `path`, if there is something.
+    /// Takes `key` out of the table at a dotted path, if it is there.
     pub(super) fn remove(&mut self, table: &str, key: &str) {
-        let removed = self.matrix.get_mut(table).and_then(Value::as_object_mut);
+        let place = format!("/{}", table.replace('.', "/"));
+        let removed = self.matrix.pointer_mut(&place).and_then(Value::as_object_mut);
         if removed.and_then(|table| table.remove(key)).is_some() {
             self.changed(format!("{table}.{key}"), None);
         }

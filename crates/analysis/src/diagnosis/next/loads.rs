@@ -54,6 +54,8 @@ impl Loads {
     /// Loads that show whether a change raises the capacity up to four times. A search finds that itself.
     pub(super) fn for_a_change(&self, draft: &mut Draft) {
         if draft.get("load.search").is_some() {
+            // Each probe's window is the search's own affair, and a resolved matrix has one all the same.
+            draft.remove("load.window", "measure");
             return;
         }
         if self.is_open {
@@ -90,6 +92,8 @@ impl Loads {
 
     fn rates(&self, draft: &mut Draft, rates: &[f64]) {
         draft.remove("load", "search");
+        // A trace is played as fast as each rate asks, or at a speed of its own.
+        draft.remove("workload.trace", "speed");
         // Three digits are as exact as anybody needs a rate.
         let rates: Vec<f64> = rates
             .iter()

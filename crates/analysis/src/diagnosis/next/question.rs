@@ -201,7 +201,7 @@ fn compute(draft: &mut Draft, group: &Group, server: &Server<'_>, loads: &Loads)
     if 2 * used <= there {
         let name = "data-parallel-size";
         let now = server.number(draft, name).unwrap_or(1.0).max(1.0) as u64;
-        server.vary(draft, name, &[json!(now), json!(2 * now)])?;
+        server.vary(draft, name, &[json!(now), json!(now.saturating_mul(2))])?;
         loads.for_a_change(draft);
         return Some(format!(
             "Does throughput grow with {name}? If twice the GPUs bring nearly twice as much, compute was \

@@ -66,7 +66,11 @@ impl<'a> Server<'a> {
     /// The same with a number, twice and four times as much.
     pub(super) fn double_twice(&self, draft: &mut Draft, name: &str, now: f64) -> Option<()> {
         let now = now.max(1.0) as u64;
-        self.vary(draft, name, &[json!(now), json!(2 * now), json!(4 * now)])
+        self.vary(
+            draft,
+            name,
+            &[json!(now), json!(now.saturating_mul(2)), json!(now.saturating_mul(4))],
+        )
     }
 
     /// The same with a quarter, a half, and all of it.
