@@ -118,6 +118,7 @@ mod tests {
     use plimsoll_records::{Denied, FindingCode, PointEnd, Verdict};
 
     use super::*;
+    use crate::Estimate;
     use crate::audit::fixture::{Fixture, MS, delay};
 
     /// A ladder of clean points, the last of them overloaded.
@@ -152,6 +153,20 @@ mod tests {
         // 80 offered, and each second of arrivals takes 1.3: 61.5.
         let capacity = judgement.groups[0].saturation.capacity_per_s.unwrap();
         assert!((capacity.value - 80.0 / 1.3).abs() < 3.0, "{capacity:?}");
+    }
+
+    #[test]
+    fn a_point_beyond_the_capacity_is_not_kept_up_with_whatever_its_own_test_says() {
+        let mut group = judged(&ladder()).groups.remove(0);
+        let kept = |group: &Group| -> Vec<bool> {
+            group.points.iter().map(|point| group.keeps_up(point)).collect()
+        };
+        assert_eq!(kept(&group), [true, true, true, false]);
+        group.saturation.capacity_per_s = Some(Estimate { value: 38.0, low: 37.0, high: 39.0 });
+        assert_eq!(kept(&group), [true, false, false, false]);
+        // What is only a lower bound says nothing of the loads beyond it.
+        group.saturation.lower_bound = true;
+        assert_eq!(kept(&group), [true, true, true, false]);
     }
 
     #[test]

@@ -73,6 +73,17 @@ impl Group {
             .collect::<Vec<_>>()
             .join(" ")
     }
+
+    /// Whether the server kept up with a point of the group: it was stable, and was not offered more than
+    /// the group's capacity, its interval included. Where it was, the point's own test was too weak to
+    /// see a queue that grows slowly, and its latencies are no more the server's than those of the others
+    /// beyond.
+    #[must_use]
+    pub fn keeps_up(&self, point: &PointSummary) -> bool {
+        let bound = self.saturation.capacity_per_s.filter(|_| !self.saturation.lower_bound);
+        let beyond = point.load.rate_per_s().zip(bound).is_some_and(|(rate, it)| rate > it.high);
+        point.stability.stable && !beyond
+    }
 }
 
 /// What a ladder of rates, or a search, says of the server.

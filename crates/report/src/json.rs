@@ -128,7 +128,7 @@ fn point(group: usize, rung: &Rung<'_>, input: &ReportInput<'_>) -> Value {
         OfferedLoad::Open { .. } => None,
         OfferedLoad::Closed { concurrency } => Some(concurrency),
     };
-    json!({
+    let mut object = json!({
         "id": point.id,
         "group": group,
         "repetition": point.repetition,
@@ -170,7 +170,10 @@ fn point(group: usize, rung: &Rung<'_>, input: &ReportInput<'_>) -> Value {
         "server_start": file.map(|file| circumstances::as_recorded(&file.server_start)),
         "server_sampling": file.map(|file| circumstances::as_recorded(&file.server_sampling)),
         "gpu_sampling": file.map(|file| circumstances::as_recorded(&file.gpu_sampling)),
-    })
+    });
+    // One key more than the macro can take.
+    object["keeps_up"] = rung.keeps_up.into();
+    object
 }
 
 pub(crate) fn finding(finding: &Finding) -> Value {

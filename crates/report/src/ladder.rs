@@ -72,6 +72,8 @@ pub(crate) struct Rung<'a> {
     pub(crate) label: String,
     /// What it may be shown as.
     pub(crate) state: State,
+    /// Whether the server kept up, void or not.
+    pub(crate) keeps_up: bool,
     /// Its numbers.
     pub(crate) point: &'a PointSummary,
 }
@@ -159,7 +161,8 @@ impl<'a> Ladder<'a> {
                 if repeated {
                     label = format!("{label} #{}", u64::from(point.repetition) + 1);
                 }
-                load.is_finite().then(|| Rung { load, label, state: state_of(group, point), point })
+                let (state, keeps_up) = (state_of(group, point), group.keeps_up(point));
+                load.is_finite().then(|| Rung { load, label, state, keeps_up, point })
             })
             .collect();
         rungs.sort_by(|a, b| a.load.total_cmp(&b.load));
@@ -291,7 +294,7 @@ fn load_of(point: &PointSummary) -> f64 {
 fn state_of(group: &Group, point: &PointSummary) -> State {
     if group.saturation.voided.contains(&point.id) {
         State::Void
-    } else if point.stability.stable {
+    } else if group.keeps_up(point) {
         State::Stable
     } else {
         State::Unstable

@@ -54,7 +54,7 @@ pub(crate) fn table(ladder: &Ladder<'_>) -> Option<Grid> {
 fn cells(rung: &Rung<'_>) -> Vec<String> {
     let nothing = ServerBreakdown::default();
     let server = rung.point.server.as_ref().unwrap_or(&nothing);
-    let stable = rung.point.stability.stable;
+    let stable = rung.keeps_up;
     let time = |value: Option<f64>, overloaded: &str| match value {
         Some(value) if stable => in_time(value),
         Some(_) => overloaded.to_owned(),

@@ -112,7 +112,7 @@ fn delay(
     of: fn(&PointSummary) -> &LatencySummary,
     number: fn(&LatencySummary) -> String,
 ) -> String {
-    if !rung.point.stability.stable { GROWS.to_owned() } else { number(of(rung.point)) }
+    if !rung.keeps_up { GROWS.to_owned() } else { number(of(rung.point)) }
 }
 
 /// A latency that an overload need not make grow, but that is no more the server's own.
@@ -121,7 +121,7 @@ fn pace(
     of: fn(&PointSummary) -> &LatencySummary,
     number: fn(&LatencySummary) -> String,
 ) -> String {
-    if !rung.point.stability.stable { NOT_ITS_OWN.to_owned() } else { number(of(rung.point)) }
+    if !rung.keeps_up { NOT_ITS_OWN.to_owned() } else { number(of(rung.point)) }
 }
 
 impl Table {
