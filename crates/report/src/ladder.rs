@@ -162,7 +162,7 @@ impl<'a> Ladder<'a> {
                     label = format!("{label} #{}", u64::from(point.repetition) + 1);
                 }
                 let (state, keeps_up) = (state_of(group, point), group.keeps_up(point));
-                load.is_finite().then(|| Rung { load, label, state, keeps_up, point })
+                load.is_finite().then_some(Rung { load, label, state, keeps_up, point })
             })
             .collect();
         rungs.sort_by(|a, b| a.load.total_cmp(&b.load));
