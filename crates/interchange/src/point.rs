@@ -83,8 +83,8 @@ pub(crate) fn point_file(parts: Parts<'_>) -> PointFile {
 ///
 /// By rows: from the median time of a request after the first was due (half of the way at the latest) to
 /// the last. By the log: from the second line that saw requests wait to the last such in a row; where fewer
-/// than three did, from a mean request after the first arrival to the last arrival. Else empty, at the end
-/// of the sending as the rate has it.
+/// than three did, from a mean request after the first arrival to the last arrival. Else from a mean request after the
+/// start to the end of the sending as the nominal rate has it.
 fn phases(parts: &Parts<'_>) -> Phases {
     let (start, end) = (parts.start, parts.end.max(parts.start));
     let clamp = |at: RunNanos| at.clamp(start, end);

@@ -1,5 +1,6 @@
 //! What was seen at the load that is read, as facts that hypotheses need: one function a fact, with its
-//! threshold and the reason for it.
+//! threshold and the reason for it. They stand in one file, long as it is, because the hypotheses share
+//! them: table and sentence agree only where both read the same fact.
 
 use plimsoll_records::{OfferedLoad, Outcome, Severity, Tally};
 
