@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let saturation = Saturation { capacity_per_s: Some(about(37.0)), ..Saturation::default() };
     let (factors, searches, diagnosis) = (Default::default(), vec![], Default::default());
     let groups = vec![Group { factors, points, saturation, searches, diagnosis }];
-    let judgement = Judgement { verdict: Verdict::Valid, groups, findings: vec![] };
+    let judgement = Judgement::new(Verdict::Valid, groups, vec![]);
     let dir = std::env::temp_dir().join("plimsoll-example-report");
     let input = ReportInput::new(&manifest, &judgement, &dir);
     write_all(&input, &dir)?;

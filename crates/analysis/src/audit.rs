@@ -76,7 +76,7 @@ pub(crate) use client_late::allowed_ms as allowed_lag_ms;
 use crate::latency::ttft;
 use crate::quantile::{median, rank};
 
-use crate::{Comparison, Group, PointSummary, ScalePoint, Window};
+use crate::{Comparison, Group, PointSummary, Question, ScalePoint, Window};
 
 /// What a check may look at.
 struct Evidence<'a> {
@@ -166,17 +166,18 @@ pub fn audit_point(point: &PointFile, rows: &[RequestRow], summary: &PointSummar
     findings
 }
 
-/// What speaks against the ladder of one group as a whole.
+/// What speaks against the ladder of one group as a whole. A plateau is missed only where the question
+/// needs a capacity.
 #[must_use]
-pub fn audit_group(group: &Group) -> Vec<Finding> {
-    let checks: [fn(&Group) -> Option<Finding>; 5] = [
-        no_plateau::check,
+pub fn audit_group(question: Question, group: &Group) -> Vec<Finding> {
+    let checks: [fn(&Group) -> Option<Finding>; 4] = [
         prefix_reuse::check_group,
         same_arrivals::check_repetitions,
         same_arrivals::check_loads,
         utilisation_flat::check,
     ];
-    checks.iter().filter_map(|check| check(group)).collect()
+    let no_plateau = if question.needs_capacity() { no_plateau::check(group) } else { None };
+    no_plateau.into_iter().chain(checks.iter().filter_map(|check| check(group))).collect()
 }
 
 /// What speaks against holding the groups of a run against each other, as every report does that shows

@@ -5,8 +5,8 @@ use plimsoll_records::{AuditPolicy, Finding, OfferedLoad, PointFile, RequestRow,
 use crate::judgement::verdict;
 use crate::searched;
 use crate::{
-    Diagnosis, Group, Judgement, PointSummary, Slo, audit_group, audit_groups, audit_point,
-    saturation, summarise,
+    Conclusion, Diagnosis, Group, Judgement, PointSummary, Question, Slo, audit_group,
+    audit_groups, audit_point, saturation, summarise,
 };
 
 /// A point with what the audit found at it.
@@ -51,14 +51,14 @@ impl AuditedPoint {
 /// is to be said of the run comes in by [`Judgement::with_findings`].
 #[must_use]
 pub fn judge(points: Vec<AuditedPoint>) -> Judgement {
-    judge_under(points, &AuditPolicy::default())
+    judge_for(Question::Capacity, points, &AuditPolicy::default())
 }
 
-/// The same as [`judge()`], where some findings are allowed or denied: those of the points as well as
-/// those about groups. Findings that come in later have to be ruled by who brings them
-/// ([`AuditPolicy::rule`]).
+/// The same as [`judge()`], for an experiment that asks `question`: nobody misses a plateau where latency is
+/// asked. Some findings are allowed or denied: those of the points as well as those about groups. Findings
+/// that come in later have to be ruled by who brings them ([`AuditPolicy::rule`]).
 #[must_use]
-pub fn judge_under(points: Vec<AuditedPoint>, policy: &AuditPolicy) -> Judgement {
+pub fn judge_for(question: Question, points: Vec<AuditedPoint>, policy: &AuditPolicy) -> Judgement {
     let mut members: Vec<Vec<AuditedPoint>> = Vec::new();
     for point in points.into_iter().map(|point| point.under(policy)) {
         let factors = &point.summary.factors;
@@ -91,11 +91,16 @@ pub fn judge_under(points: Vec<AuditedPoint>, policy: &AuditPolicy) -> Judgement
             Group { factors, points: summaries, saturation, searches, diagnosis }
         })
         .collect();
-    let together = groups.iter().flat_map(audit_group).chain(audit_groups(&groups));
+    let mut together: Vec<Finding> =
+        groups.iter().flat_map(|group| audit_group(question, group)).collect();
+    if question == Question::Capacity {
+        together.extend(audit_groups(&groups));
+    }
     findings.extend(ruled(together, policy));
-    let verdict = verdict(&groups, &findings);
+    let verdict = verdict(question, &groups, &findings);
+    let conclusion = Conclusion::None;
     // Sorts them, too (the order of the plan is kept within a severity), and diagnoses the groups.
-    Judgement { verdict, groups, findings }.with_findings(Vec::new())
+    Judgement { verdict, groups, findings, question, conclusion }.with_findings(Vec::new())
 }
 
 /// The findings as they count under `policy`, gravest first.
@@ -185,7 +190,7 @@ mod tests {
         points[1].point.workers[0].cpu_share = Some(0.95);
         let judged = |policy: &AuditPolicy| {
             let of = |it: &Fixture| AuditedPoint::of(&it.point, &it.rows, &Slo::default());
-            judge_under(points.iter().map(of).collect(), policy)
+            judge_for(Question::Capacity, points.iter().map(of).collect(), policy)
         };
         let allow = vec![FindingCode::ClientBusy];
         let allowed = judged(&AuditPolicy { allow, ..AuditPolicy::default() });
@@ -200,7 +205,7 @@ mod tests {
         let judged = |deny| {
             let of = |it: &Fixture| AuditedPoint::of(&it.point, &it.rows, &Slo::default());
             let policy = AuditPolicy { deny, ..AuditPolicy::default() };
-            judge_under(points.iter().map(of).collect(), &policy).verdict
+            judge_for(Question::Capacity, points.iter().map(of).collect(), &policy).verdict
         };
         assert_eq!(judged(Vec::new()), Verdict::Qualified);
         assert_eq!(judged(vec![Denied::Code(FindingCode::NoPlateau)]), Verdict::Invalid);

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use plimsoll_records::{Finding, Severity, Verdict};
 
-use crate::{Diagnosis, Estimate, PointSummary, Searched, diagnose};
+use crate::saturation::usable;
+use crate::{Conclusion, Diagnosis, Estimate, PointSummary, Question, Searched, diagnose};
 
 /// The judgement of a run.
 #[derive(Clone, Debug)]
@@ -15,9 +16,20 @@ pub struct Judgement {
     pub groups: Vec<Group>,
     /// Every finding of the audit, gravest first.
     pub findings: Vec<Finding>,
+    /// What the experiment asked.
+    pub question: Question,
+    /// What it concludes from the groups together.
+    pub conclusion: Conclusion,
 }
 
 impl Judgement {
+    /// The judgement of an experiment that asks for the capacity and concludes nothing beyond its groups.
+    #[must_use]
+    pub const fn new(verdict: Verdict, groups: Vec<Group>, findings: Vec<Finding>) -> Self {
+        let (question, conclusion) = (Question::Capacity, Conclusion::None);
+        Self { verdict, groups, findings, question, conclusion }
+    }
+
     /// The same with findings about the run as a whole, from elsewhere than its points
     /// ([`judge_self_tests`](crate::judge_self_tests)): they take their place by severity, after
     /// those of the points, and the verdict and the diagnoses are by all of them.
@@ -29,15 +41,23 @@ impl Judgement {
         for group in &mut self.groups {
             group.diagnosis = diagnose(group, &self.findings);
         }
-        self.verdict = verdict(&self.groups, &self.findings);
+        self.verdict = verdict(self.question, &self.groups, &self.findings);
         self
     }
 }
 
 /// What the run is worth: *invalid* when a finding about the whole run is an error, or a group has
-/// no capacity; *qualified* when any finding is a warning or an error; else *valid*.
-pub(crate) fn verdict(groups: &[Group], findings: &[Finding]) -> Verdict {
-    let unknown = groups.iter().any(|group| group.saturation.capacity_per_s.is_none());
+/// no answer to the question (no capacity, or no point that is left); *qualified* when any finding is a
+/// warning or an error; else *valid*.
+pub(crate) fn verdict(question: Question, groups: &[Group], findings: &[Finding]) -> Verdict {
+    let unknown = groups.iter().any(|group| {
+        let found = &group.saturation;
+        if question.needs_capacity() {
+            found.capacity_per_s.is_none()
+        } else {
+            usable(&group.points, &found.voided).next().is_none()
+        }
+    });
     let run_error = findings.iter().any(|f| f.severity == Severity::Error && f.point.is_none());
     if groups.is_empty() || unknown || run_error {
         Verdict::Invalid

@@ -6,7 +6,8 @@
 //! ([`AuditedPoint::of`] does both); [`judge()`] puts the points of a run together: groups by
 //! factors, each with its [`saturation()`] (plateau, capacity, SLO capacity, knee) and its
 //! [`Diagnosis`] (why throughput does not grow: hypotheses with what speaks for and against each), the
-//! findings, and the verdict ([`judge_under`], where some are allowed or denied); [`next_experiment`] makes
+//! findings, and the verdict ([`judge_for`] where some are allowed or denied, or something else
+//! than the capacity is asked); [`next_experiment`] makes
 //! the matrix that would settle a diagnosis; [`judge_self_tests`] says what the client's own error adds to
 //! that. A summary also has
 //! what the server says of where the time went ([`ServerBreakdown`]) and what its GPUs spent
@@ -16,7 +17,7 @@
 //! Across points and runs: a [`Search`] says which rate to try next and when the capacity is known;
 //! [`scaling()`] makes speed-up, efficiency and fitted laws of capacities by size; [`compare`] judges two
 //! settings from interleaved repetitions, [`quantile_ratio`] their latencies, [`factorial_effects`]
-//! many of them. No experiment uses these three yet. [`audit_scaling`] and [`audit_comparison`] say what
+//! many of them. [`conclude`] is what an experiment says by them. [`audit_scaling`] and [`audit_comparison`] say what
 //! speaks against a claim that rests on such a result; [`explain`] has the chapter of a code.
 //!
 //! In others' words: [`PeerTool::printed`] says what another tool would have printed for the same requests,
@@ -58,6 +59,7 @@ mod batch_means;
 mod breakdown;
 mod client_summary;
 mod comparison;
+mod conclusion;
 mod definitions;
 mod diagnosis;
 mod estimate;
@@ -73,6 +75,7 @@ mod knee;
 mod latency;
 mod overload;
 mod quantile;
+mod question;
 mod saturation;
 mod scaling;
 mod search;
@@ -97,6 +100,7 @@ pub use comparison::{
     FactorRank, FactorialEffects, FactorialRun, LatencySeries, QuantileRatio, TimedLatency, Turn,
     compare, compare_all, factorial_effects, holm, interleaving, latency_quantile, quantile_ratio,
 };
+pub use conclusion::{Conclusion, conclude};
 pub use definitions::{
     Because, ClockZero, Completed, Definition, EndEvent, Figure, FirstEvent, Itl, Latency, Measure,
     Missing, PeerTool, Percentile, Population, Printed, Rules, Stat, TimeBase, TokenCount, Tpot,
@@ -109,9 +113,10 @@ pub use diagnosis::{
 pub use estimate::Estimate;
 pub use fall::Fall;
 pub use gpu_summary::{ForeignProcess, GpuSummary};
-pub use judge::{AuditedPoint, judge, judge_under};
+pub use judge::{AuditedPoint, judge, judge_for};
 pub use judgement::{Group, Judgement, Saturation};
 pub use overload::{OverloadDetector, OverloadVerdict, Progress};
+pub use question::Question;
 pub use saturation::saturation;
 pub use scaling::{
     Bound, Fit, Law, Peak, Remark, Residual, ScalePoint, Scaling, ScalingError, Speedup, scaling,

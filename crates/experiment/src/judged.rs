@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use plimsoll_analysis::{
-    AuditedPoint, Judgement, Slo, judge_imported, judge_self_tests, judge_settings, judge_under,
+    AuditedPoint, Judgement, Question, Slo, conclude, judge_for, judge_imported, judge_self_tests,
+    judge_settings,
 };
 use plimsoll_records::{
     AuditPolicy, Finding, LeftOut, Manifest, PointFile, RecordsError, ResultsFolder, RunStatus,
@@ -136,9 +137,12 @@ pub(crate) fn judgement(
     points: Vec<AuditedPoint>,
     policy: &AuditPolicy,
 ) -> Judgement {
-    let judgement = judge_under(points, policy);
+    let mut judgement = judge_for(Question::of(&manifest.experiment), points, policy);
+    let (conclusion, against_it) = conclude(manifest, files, &judgement.groups);
+    judgement.conclusion = conclusion;
     let of_run = judge_self_tests(&manifest.self_tests)
         .into_iter()
+        .chain(against_it)
         .chain(settings(manifest, files))
         .chain(judge_imported(files, &manifest.claims, &judgement.groups));
     let of_run = of_run.map(|finding| policy.rule(finding)).collect();

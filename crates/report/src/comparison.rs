@@ -109,8 +109,8 @@ impl ComparisonReport<'_> {
         let mut sections = Vec::new();
         if !self.compared.is_empty() {
             sections.push(Section {
-                title: "Against the baseline",
-                figure: Some(RATIOS),
+                title: "Against the baseline".to_owned(),
+                figure: Some(RATIOS.to_owned()),
                 table: Some(self.table()),
                 notes: words::notes(self),
             });

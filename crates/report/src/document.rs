@@ -9,7 +9,7 @@ use crate::grid::Grid;
 use crate::markdown;
 use crate::terminal::Paper;
 
-pub(crate) use page::page;
+pub(crate) use page::{Part, page, parts};
 
 /// What a document says, before it is laid out. Its text is cleaned by whoever makes it.
 pub(crate) struct Document {
@@ -24,9 +24,9 @@ pub(crate) struct Document {
 /// One part of a document.
 pub(crate) struct Section {
     /// Its heading.
-    pub(crate) title: &'static str,
+    pub(crate) title: String,
     /// File name of its figure, if it has one.
-    pub(crate) figure: Option<&'static str>,
+    pub(crate) figure: Option<String>,
     /// Its table, if it has one.
     pub(crate) table: Option<Grid>,
     /// Sentences below, without full stops.
@@ -37,13 +37,17 @@ impl Document {
     /// For a terminal of `width` characters: tables give up columns from the right until they fit, and
     /// say which.
     pub(crate) fn terminal(&self, width: usize, colour: bool) -> String {
-        let paper = Paper::new(width, colour);
+        self.on(&Paper::new(width, colour))
+    }
+
+    /// The same, as a part of something larger.
+    pub(crate) fn on(&self, paper: &Paper) -> String {
         let mut text = paper.paragraph("", &paper.bold(&self.title));
         text.push('\n');
         text.push_str(&paper.paragraph("", &format!("{}.", self.headline)));
         for section in &self.sections {
             text.push('\n');
-            text.push_str(&paper.paragraph("", &paper.bold(section.title)));
+            text.push_str(&paper.paragraph("", &paper.bold(&section.title)));
             if let Some(table) = &section.table {
                 text.push_str(&paper.grid(table));
             }
@@ -56,13 +60,20 @@ impl Document {
 
     /// As GitHub-flavoured Markdown, figures by relative links to `figs/`.
     pub(crate) fn markdown(&self) -> String {
-        let mut text = format!("# {}\n\n{}.\n", escape(&self.title), escape(&self.headline));
+        self.markdown_at(1)
+    }
+
+    /// The same with its title as a heading of level `level`, as a part of something larger.
+    pub(crate) fn markdown_at(&self, level: usize) -> String {
+        let marks = "#".repeat(level);
+        let (title, headline) = (escape(&self.title), escape(&self.headline));
+        let mut text = format!("{marks} {title}\n\n{headline}.\n");
         for section in &self.sections {
             if !text.ends_with("\n\n") {
                 text.push('\n');
             }
-            let _ = writeln!(text, "## {}\n", section.title);
-            if let Some(file) = section.figure {
+            let _ = writeln!(text, "{marks}# {}\n", escape(&section.title));
+            if let Some(file) = &section.figure {
                 let name = file.trim_end_matches(".svg").replace('-', " ");
                 let _ = writeln!(text, "![{name}](figs/{file})\n");
             }

@@ -4,6 +4,7 @@ pub(crate) mod canvas;
 mod charts;
 mod parts;
 
+use crate::conclusion;
 use crate::error::ReportError;
 use crate::input::ReportInput;
 use crate::ladder::{Ladder, ladders};
@@ -36,14 +37,14 @@ static FIGURES: [Figure; 6] = [
 /// (`ttft-parts.svg`), TPOT, ITL (or the gap between chunks) and E2E (`latency.svg`), how late the
 /// client sent (`schedule-lag.svg`) and requests in flight over time (`in-flight.svg`).
 ///
-/// With several groups of points the names end in the group's number from 1
+/// Before them those of the experiment's conclusion. With several groups of points the names end in the group's number from 1
 /// (`saturation-1.svg`). A group without points has no figures.
 ///
 /// # Errors
 /// When a figure cannot be drawn.
 pub fn figures(input: &ReportInput<'_>) -> Result<Vec<(String, String)>, ReportError> {
     let ladders = ladders(&input.judgement.groups);
-    let mut figures = Vec::new();
+    let mut figures = conclusion::figures(input)?;
     for (ladder, files) in ladders.iter().zip(file_names(&ladders)) {
         figures.extend(of_ladder(ladder, files)?);
     }

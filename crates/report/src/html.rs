@@ -8,8 +8,10 @@ use plimsoll_units::RunNanos;
 use plotly::Plot;
 
 use crate::clean::{clean, clean_lines};
+use crate::conclusion;
 use crate::definitions::{self, Section};
 use crate::diagnosis::{self, Next};
+use crate::document::{self, Document};
 use crate::environment::Environment;
 use crate::error::ReportError;
 use crate::figures;
@@ -37,7 +39,7 @@ const SCRIPT: &str = include_str!("../templates/report.js");
 
 #[derive(Template)]
 #[template(path = "report.html")]
-struct Page {
+struct Page<'a> {
     nonce: String,
     style: &'static str,
     script: &'static str,
@@ -48,6 +50,7 @@ struct Page {
     verdict: &'static str,
     verdict_class: String,
     meaning: String,
+    conclusions: Vec<ConclusionPart<'a>>,
     environment: Vec<(&'static str, String)>,
     groups: Vec<GroupPart>,
     settings: SettingsPart,
@@ -65,6 +68,20 @@ struct Page {
     remarks: Vec<String>,
     written: String,
     resolved: String,
+}
+
+/// One thing that the experiment concludes.
+struct ConclusionPart<'a> {
+    title: &'a str,
+    headline: &'a str,
+    sections: Vec<document::Part<'a>>,
+}
+
+impl<'a> ConclusionPart<'a> {
+    fn of(document: &'a Document, drawings: &'a [(String, String)]) -> Self {
+        let Document { title, headline, .. } = document;
+        Self { title, headline, sections: document::parts(document, drawings) }
+    }
 }
 
 /// One group of the page.
@@ -146,6 +163,7 @@ pub fn html(input: &ReportInput<'_>) -> Result<String, ReportError> {
     for (place, (ladder, files)) in ladders.iter().zip(files).enumerate() {
         groups.push(group(ladder, place, files, input)?);
     }
+    let (documents, drawings) = (conclusion::documents(input), conclusion::figures(input)?);
     let manifest = input.manifest;
     let instrument = Instrument::of(input, &ladders);
     let settings = Settings::of(input, &ladders);
@@ -161,6 +179,7 @@ pub fn html(input: &ReportInput<'_>) -> Result<String, ReportError> {
         verdict: verdict_word(input.judgement.verdict),
         verdict_class: input.judgement.verdict.to_string(),
         meaning: verdict_meaning(input, &findings),
+        conclusions: documents.iter().map(|one| ConclusionPart::of(one, &drawings)).collect(),
         environment: Environment::of(input, &settings).rows,
         groups,
         settings: SettingsPart {

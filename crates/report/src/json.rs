@@ -9,6 +9,7 @@ use plimsoll_analysis::{Estimate, LatencySummary, PointSummary, Quantile};
 use plimsoll_records::{Finding, OfferedLoad};
 use serde_json::{Map, Value, json};
 
+use crate::conclusion;
 use crate::definitions::Section;
 use crate::environment::Environment;
 use crate::input::ReportInput;
@@ -24,7 +25,7 @@ use crate::settings::Settings;
 /// `knee_per_s`, `searches` (each with its `goal`, what it found, what it took and why it `stopped`;
 /// empty for a ladder), `diagnosis` of the one group of points, `null` when there are
 /// several; `groups` with the same for each, and its `factors`; `points`, each with its `id` and the
-/// place of its `group`; `findings`; `environment` and `settings`; `instrument`, what the client knows
+/// place of its `group`; `conclusion`, what the experiment says of its groups together, or `null`; `findings`; `environment` and `settings`; `instrument`, what the client knows
 /// of itself; `results`, the path of the folder. Rates are per second and rounded to six digits,
 /// latencies are milliseconds and rounded to the microsecond. What is not known is `null`; every number
 /// is finite.
@@ -90,6 +91,7 @@ pub fn json(input: &ReportInput<'_>) -> Value {
     let policy = input.manifest.policy().unwrap_or_default();
     object.insert("allowed".to_owned(), json!(policy.allow));
     object.insert("denied".to_owned(), json!(policy.deny));
+    object.insert("conclusion".to_owned(), conclusion::json(input));
     object.insert("groups".to_owned(), Value::Array(groups));
     object.insert("points".to_owned(), Value::Array(points));
     object.insert("findings".to_owned(), Value::Array(findings));

@@ -51,7 +51,7 @@
 //! #     "points": [], "left_out": [], "stamps": "user", "remarks": []
 //! # }))?;
 //! // `manifest` comes from the results folder, the judgement from plimsoll-analysis.
-//! let judgement = Judgement { verdict: Verdict::Invalid, groups: vec![], findings: vec![] };
+//! let judgement = Judgement::new(Verdict::Invalid, vec![], vec![]);
 //! let input = ReportInput::new(&manifest, &judgement, Path::new("results/run-1"));
 //! let text = terminal(&input, 80, false);
 //! assert!(text.contains("INVALID") && text.contains("results/run-1/report.html"));
@@ -61,6 +61,7 @@
 mod axis;
 mod clean;
 mod comparison;
+mod conclusion;
 mod definitions;
 mod diagnosis;
 mod document;

@@ -117,7 +117,7 @@ mod tests {
     }
 
     fn shown(findings: Vec<Finding>, policy: &AuditPolicy) -> (String, Value) {
-        let judgement = Judgement { verdict: Verdict::Qualified, groups: vec![], findings };
+        let judgement = Judgement::new(Verdict::Qualified, vec![], findings);
         let unfinished = [LeftOut { point: "r9".to_owned(), reason: "it was killed".to_owned() }];
         let results = Path::new("results/run-1");
         let audited = Audited { results, judgement: &judgement, policy, unfinished: &unfinished };

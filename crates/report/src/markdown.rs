@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::clean::{clean_lines, fenced, markdown as escape};
+use crate::conclusion;
 use crate::definitions::{self, Section};
 use crate::diagnosis::{self, Next};
 use crate::environment::Environment;
@@ -42,6 +43,10 @@ pub fn markdown(input: &ReportInput<'_>) -> String {
         verdict_word(input.judgement.verdict),
         verdict_meaning(input, &entries)
     );
+    for document in conclusion::documents(input) {
+        text.push_str(&document.markdown_at(2));
+        text.push('\n');
+    }
     let settings = Settings::of(input, &ladders);
     text.push_str("## Environment\n\n");
     text.push_str(&pairs(&Environment::of(input, &settings).rows));

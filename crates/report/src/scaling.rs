@@ -146,14 +146,14 @@ impl ScalingReport<'_> {
     fn document(&self) -> Document {
         let drawn = !self.scaling.speedups.is_empty();
         let mut sections = vec![Section {
-            title: "What more of them bought",
-            figure: drawn.then_some(SPEEDUP),
+            title: "What more of them bought".to_owned(),
+            figure: drawn.then(|| SPEEDUP.to_owned()),
             table: Some(self.sizes_table()),
             notes: Vec::new(),
         }];
         if !self.scaling.fits.is_empty() {
             sections.push(Section {
-                title: "Laws",
+                title: "Laws".to_owned(),
                 figure: None,
                 table: Some(self.laws_table()),
                 notes: vec![words::LAWS.to_owned()],
@@ -161,15 +161,15 @@ impl ScalingReport<'_> {
         }
         if drawn {
             sections.push(Section {
-                title: "Serial share that each size implies (Karp-Flatt)",
-                figure: Some(KARP_FLATT),
+                title: "Serial share that each size implies (Karp-Flatt)".to_owned(),
+                figure: Some(KARP_FLATT.to_owned()),
                 table: None,
                 notes: words::karp_flatt(self.scaling),
             });
         }
         if !self.scaling.remarks.is_empty() {
             sections.push(Section {
-                title: "Remarks",
+                title: "Remarks".to_owned(),
                 figure: None,
                 table: None,
                 notes: self.scaling.remarks.iter().map(ToString::to_string).collect(),

@@ -7,6 +7,7 @@ use plimsoll_analysis::Because;
 use plimsoll_records::{Severity, Verdict};
 
 use crate::clean::clean;
+use crate::conclusion;
 use crate::definitions::{Part, Section, mark};
 use crate::diagnosis::{self, Next};
 use crate::environment::Environment;
@@ -83,6 +84,10 @@ pub fn terminal(input: &ReportInput<'_>, width: usize, colour: bool) -> String {
     let meaning = verdict_meaning(input, &entries);
     text.push('\n');
     text.push_str(&paper.paragraph("", &format!("{word}: {meaning}.")));
+    for document in conclusion::documents(input) {
+        text.push('\n');
+        text.push_str(&document.on(&paper));
+    }
     for ladder in &ladders {
         text.push('\n');
         if !ladder.label.is_empty() {

@@ -36,13 +36,13 @@ pub(super) fn sections(figure: &str, effects: &FactorialEffects) -> Vec<Section>
     }
     vec![
         Section {
-            title: "Factors by their effect",
+            title: "Factors by their effect".to_owned(),
             figure: None,
             table: Some(ranking_table(effects)),
             notes: ranking,
         },
         Section {
-            title: "Main effects and interactions",
+            title: "Main effects and interactions".to_owned(),
             figure: None,
             table: Some(effects_table(effects)),
             notes: vec![

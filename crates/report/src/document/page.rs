@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::Document;
+use super::{Document, Section};
 use crate::error::ReportError;
 use crate::grid::Grid;
 use crate::html::STYLE;
@@ -16,12 +16,26 @@ struct Page<'a> {
     sections: Vec<Part<'a>>,
 }
 
-/// One section of the page; the text of a drawing is escaped already.
-struct Part<'a> {
-    title: &'static str,
-    drawing: &'a str,
-    table: Option<&'a Grid>,
-    notes: &'a [String],
+/// One section of a page; the text of a drawing is escaped already.
+pub(crate) struct Part<'a> {
+    pub(crate) title: &'a str,
+    pub(crate) drawing: &'a str,
+    pub(crate) table: Option<&'a Grid>,
+    pub(crate) notes: &'a [String],
+}
+
+/// The sections of `document` with their drawings, of which `figures` holds the text by their file names.
+pub(crate) fn parts<'a>(document: &'a Document, figures: &'a [(String, String)]) -> Vec<Part<'a>> {
+    let part = |section: &'a Section| Part {
+        title: &section.title,
+        drawing: figures
+            .iter()
+            .find(|(file, _)| Some(file) == section.figure.as_ref())
+            .map_or("", |(_, svg)| svg.as_str()),
+        table: section.table.as_ref(),
+        notes: &section.notes,
+    };
+    document.sections.iter().map(part).collect()
 }
 
 /// The document as one page that holds its figures as SVG, has no script and asks the network for
@@ -33,20 +47,11 @@ pub(crate) fn page(
     document: &Document,
     figures: &[(String, String)],
 ) -> Result<String, ReportError> {
-    let sections = document.sections.iter().map(|section| Part {
-        title: section.title,
-        drawing: figures
-            .iter()
-            .find(|(file, _)| Some(file.as_str()) == section.figure)
-            .map_or("", |(_, svg)| svg.as_str()),
-        table: section.table.as_ref(),
-        notes: &section.notes,
-    });
     let page = Page {
         style: STYLE,
         title: &document.title,
         headline: &document.headline,
-        sections: sections.collect(),
+        sections: parts(document, figures),
     };
     Ok(page.render()?)
 }

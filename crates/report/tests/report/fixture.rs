@@ -295,7 +295,7 @@ pub(crate) fn diagnosed(mut group: Group) -> Group {
 }
 
 pub(crate) fn judgement(verdict: Verdict, groups: Vec<Group>, findings: Vec<Finding>) -> Judgement {
-    Judgement { verdict, groups, findings }
+    Judgement::new(verdict, groups, findings)
 }
 
 /// Nothing to say against it, beyond notes.

@@ -1,0 +1,32 @@
+//! What the experiment concludes from its groups together, as a part of the report on its run.
+
+use plimsoll_analysis::Conclusion;
+use serde_json::Value;
+
+use crate::document::Document;
+use crate::error::ReportError;
+use crate::input::ReportInput;
+
+/// The conclusion, laid out; one document for each thing that is concluded, none where nothing is.
+pub(crate) fn documents(input: &ReportInput<'_>) -> Vec<Document> {
+    match &input.judgement.conclusion {
+        Conclusion::None => Vec::new(),
+    }
+}
+
+/// The figures that those documents name, as SVG.
+///
+/// # Errors
+/// When one cannot be drawn.
+pub(crate) fn figures(input: &ReportInput<'_>) -> Result<Vec<(String, String)>, ReportError> {
+    match &input.judgement.conclusion {
+        Conclusion::None => Ok(Vec::new()),
+    }
+}
+
+/// The same for scripts; `null` where nothing is concluded.
+pub(crate) fn json(input: &ReportInput<'_>) -> Value {
+    match &input.judgement.conclusion {
+        Conclusion::None => Value::Null,
+    }
+}
