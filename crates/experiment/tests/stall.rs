@@ -118,7 +118,9 @@ fn server(truth: &Path) -> SimServer {
     let model = ModelProfile {
         step_base: Span::new(GAP),
         step_per_sequence: Span::new(Duration::ZERO),
+        step_per_sequence_squared: Span::new(Duration::ZERO),
         step_per_prefill_token: Span::new(Duration::ZERO),
+        front_end: Span::new(Duration::ZERO),
         ..ModelProfile::tiny()
     };
     let settings = Settings { enable_prefix_caching: false, ..Settings::default() };

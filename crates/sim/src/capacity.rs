@@ -11,8 +11,8 @@
 //! token budget  B / (E[P] + E[O] - 1)    (requests per step) * E[O] + 1
 //! ```
 //!
-//! The least of the three binds. With r requests per step a step takes `a + b n + c r E[P]`, so
-//! `X = r / (a + b n + c r E[P])` requests per second, times data-parallel-size. Prompts are taken
+//! The least of the three binds. With r requests per step a step takes `a + b n + d n^2 + c r E[P]`, so
+//! `X = r / (a + b n + d n^2 + c r E[P])` requests per second, times data-parallel-size. Prompts are taken
 //! to be distinct: no prefix is ever found in the cache.
 
 use std::fmt;
@@ -111,6 +111,7 @@ pub fn capacity(
 
     let step = profile.step_base.as_secs_f64()
         + profile.step_per_sequence.as_secs_f64() * sequences
+        + profile.step_per_sequence_squared.as_secs_f64() * sequences * sequences
         + profile.step_per_prefill_token.as_secs_f64() * per_step * input;
     let replicas = f64::from(settings.data_parallel_size);
     Ok(Capacity::new(per_step / step * replicas, output, sequences, step, binding))

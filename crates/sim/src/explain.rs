@@ -33,8 +33,11 @@ pub fn explain(
     let run = overload_run(profile, settings, mix, seed, OVERLOAD_REQUESTS)?;
     let millis = |span: std::time::Duration| span.as_secs_f64() * 1e3;
     let input = mix.input.mean();
-    let first = profile.step_time(1, 0).as_secs_f64()
+    let first = profile.front_end.as_secs_f64()
+        + profile.step_time(1, 0).as_secs_f64()
         + profile.step_per_prefill_token.as_secs_f64() * input;
+
+    let bend = millis(*profile.step_per_sequence_squared);
 
     let mut text = String::new();
     let mut line = |name: &str, value: String| {
@@ -62,9 +65,10 @@ pub fn explain(
     line(
         "step time",
         format!(
-            "{:.3} ms + {:.4} ms * running + {:.4} ms * prefill tokens",
+            "{:.3} ms + {:.4} ms * running{} + {:.4} ms * prefill tokens",
             millis(*profile.step_base),
             millis(*profile.step_per_sequence),
+            if bend > 0.0 { format!(" + {bend:.6} ms * running^2") } else { String::new() },
             millis(*profile.step_per_prefill_token)
         ),
     );
@@ -109,7 +113,9 @@ pub fn explain(
 
 /// Whether a request takes the same time whatever else is served beside it.
 fn law_is_a_queue(profile: &ModelProfile) -> bool {
-    profile.step_per_sequence.is_zero() && profile.step_per_prefill_token.is_zero()
+    profile.step_per_sequence.is_zero()
+        && profile.step_per_sequence_squared.is_zero()
+        && profile.step_per_prefill_token.is_zero()
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use crate::Lengths;
 
 /// A model on one GPU: how long an engine step takes, and what fits.
 ///
-/// One step takes `step_base + step_per_sequence * sequences + step_per_prefill_token * tokens`,
-/// where `sequences` are all the requests scheduled in the step and `tokens` are the prompt (or
+/// One step takes `step_base + step_per_sequence * sequences + step_per_sequence_squared *
+/// sequences^2 + step_per_prefill_token * tokens`, where `sequences` are all the requests scheduled in the step and `tokens` are the prompt (or
 /// recomputed) tokens among what the step computes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -21,8 +21,15 @@ pub struct ModelProfile {
     pub step_base: Span,
     /// The time each scheduled sequence adds to a step, `b` of the law.
     pub step_per_sequence: Span,
+    /// What makes steps of many sequences longer than a straight line says, `d` of the law.
+    #[serde(default)]
+    pub step_per_sequence_squared: Span,
     /// The time each prefilled token adds to a step, `c` of the law.
     pub step_per_prefill_token: Span,
+    /// The time from the end of reading a request until the engine has it: HTTP, template, tokenizer. It
+    /// delays every request alike and takes nothing from the engine's time.
+    #[serde(default)]
+    pub front_end: Span,
     /// The longest prompt plus answer, tokens.
     pub max_model_len: u32,
     /// KV-cache blocks of one replica, where `num-gpu-blocks-override` does not say otherwise.
@@ -38,6 +45,11 @@ pub struct ModelProfile {
 /// Microseconds as the unit of the built-in laws.
 const fn micros(count: u64) -> Span {
     Span::new(Duration::from_micros(count))
+}
+
+/// The same in nanoseconds.
+const fn nanos(count: u64) -> Span {
+    Span::new(Duration::from_nanos(count))
 }
 
 impl ModelProfile {
@@ -63,9 +75,11 @@ impl ModelProfile {
     pub fn qwen3_14b() -> Self {
         Self {
             name: "qwen3-14b".to_owned(),
-            step_base: micros(24_150),
-            step_per_sequence: micros(172),
+            step_base: micros(27_360),
+            step_per_sequence: nanos(59_700),
+            step_per_sequence_squared: nanos(453),
             step_per_prefill_token: micros(160),
+            front_end: micros(26_000),
             max_model_len: 32_768,
             num_gpu_blocks: 2_990,
             template_tokens: 8,
@@ -80,7 +94,9 @@ impl ModelProfile {
             name: "tiny".to_owned(),
             step_base: micros(2_000),
             step_per_sequence: micros(20),
+            step_per_sequence_squared: micros(0),
             step_per_prefill_token: micros(4),
+            front_end: micros(0),
             max_model_len: 4_096,
             num_gpu_blocks: 8_192,
             template_tokens: 9,
@@ -112,7 +128,9 @@ impl ModelProfile {
             name: "queue".to_owned(),
             step_base: micros(10_000),
             step_per_sequence: micros(0),
+            step_per_sequence_squared: micros(0),
             step_per_prefill_token: micros(0),
+            front_end: micros(0),
             max_model_len: 4_096,
             num_gpu_blocks: 65_536,
             template_tokens: 4,
@@ -124,7 +142,8 @@ impl ModelProfile {
     #[must_use]
     pub fn step_time(&self, sequences: u32, prefill_tokens: u32) -> Duration {
         self.step_base.get()
-            + self.step_per_sequence.get() * sequences
+            + (self.step_per_sequence.get() + self.step_per_sequence_squared.get() * sequences)
+                * sequences
             + self.step_per_prefill_token.get() * prefill_tokens
     }
 }
@@ -138,6 +157,13 @@ mod tests {
         let profile = ModelProfile::tiny();
         assert_eq!(profile.step_time(0, 0), Duration::from_micros(2_000));
         assert_eq!(profile.step_time(10, 100), Duration::from_micros(2_000 + 200 + 400));
+    }
+
+    #[test]
+    fn the_law_bends_where_the_model_does() {
+        let profile = ModelProfile::qwen3_14b();
+        let step = 27_360_000 + 59_700 * 256 + 453 * 256 * 256 + 160_000 * 10;
+        assert_eq!(profile.step_time(256, 10), Duration::from_nanos(step));
     }
 
     #[test]

@@ -35,7 +35,8 @@ pub enum ReplayError {
 ///
 /// The same engine and the same router as the running server's, without its clock: a step of an
 /// idle replica begins when a request arrives, and a request that arrives during a step waits for
-/// its end.
+/// its end. A request reaches its replica, and is timed from there, when the profile's front end is done
+/// with it.
 ///
 /// # Errors
 /// [`ReplayError`] when the settings contradict the profile or a request can never be served.
@@ -50,6 +51,7 @@ pub fn replay(
     let mut router = Router::default();
     let mut done: Vec<Option<Completion>> = Vec::new();
     for (index, arrival) in arrivals.into_iter().enumerate() {
+        let arrival = Arrival { at: arrival.at + profile.front_end.get(), ..arrival };
         for replica in &mut replicas {
             replica.advance(arrival.at, &mut done);
         }

@@ -215,7 +215,8 @@ async fn generate(
     if !planted.extra.is_zero() {
         tokio::time::sleep(*planted.extra).await;
     }
-    let at = if planted.extra.is_zero() { arrival } else { shared.clock.now() };
+    let read = if planted.extra.is_zero() { arrival } else { shared.clock.now() };
+    let at = read + shared.profile.front_end.get();
     let replica = shared.choose_replica();
     context.marks.open(|| {
         let id = given_id.unwrap_or(own_id);
