@@ -45,7 +45,9 @@ impl Document {
         let mut text = paper.paragraph("", &paper.bold(&self.title));
         text.push('\n');
         text.push_str(&paper.paragraph("", &format!("{}.", self.headline)));
-        for section in &self.sections {
+        // A figure alone has nothing to say here.
+        for section in self.sections.iter().filter(|it| it.table.is_some() || !it.notes.is_empty())
+        {
             text.push('\n');
             text.push_str(&paper.paragraph("", &paper.bold(&section.title)));
             if let Some(table) = &section.table {

@@ -1,13 +1,16 @@
 //! `figs/*.svg`: the figures for paper, README and Markdown.
 
+pub(crate) mod by_factor;
 pub(crate) mod canvas;
 mod charts;
+pub(crate) mod impact;
 mod parts;
 
 use crate::conclusion;
 use crate::error::ReportError;
+use crate::groups::Groups;
 use crate::input::ReportInput;
-use crate::ladder::{Ladder, ladders};
+use crate::ladder::{Ladder, State, ladders};
 use crate::server_time;
 use canvas::Drawn;
 
@@ -19,7 +22,7 @@ struct Figure {
 }
 
 /// The figures of a ladder with points.
-static FIGURES: [Figure; 6] = [
+static FIGURES: [Figure; 7] = [
     Figure { stem: "saturation", draw: charts::saturation, has: |_| true },
     Figure { stem: "ttft", draw: charts::ttft, has: |_| true },
     Figure {
@@ -28,23 +31,33 @@ static FIGURES: [Figure; 6] = [
         has: |ladder| server_time::bars(ladder).is_some(),
     },
     Figure { stem: "latency", draw: charts::latency, has: |_| true },
+    Figure {
+        stem: "trade-off",
+        draw: charts::trade_off,
+        has: |ladder| ladder.of_state(State::Stable).nth(1).is_some(),
+    },
     Figure { stem: "schedule-lag", draw: charts::schedule_lag, has: |_| true },
     Figure { stem: "in-flight", draw: charts::in_flight, has: |_| true },
 ];
 
 /// The figures as SVG, each with its file name: throughput over the offered load
 /// (`saturation.svg`), TTFT (`ttft.svg`), what it is made of where the server says so
-/// (`ttft-parts.svg`), TPOT, ITL (or the gap between chunks) and E2E (`latency.svg`), how late the
-/// client sent (`schedule-lag.svg`) and requests in flight over time (`in-flight.svg`).
+/// (`ttft-parts.svg`), TPOT, ITL (or the gap between chunks) and E2E (`latency.svg`), what throughput
+/// costs in latency (`trade-off.svg`), how late the client sent (`schedule-lag.svg`) and requests in
+/// flight over time (`in-flight.svg`).
 ///
-/// Before them those of the experiment's conclusion. With several groups of points the names end in the group's number from 1
-/// (`saturation-1.svg`). A group without points has no figures.
+/// Before them those of the experiment's conclusion. With several groups of points the names end in the
+/// group's number from 1 (`saturation-1.svg`), and before those of the first stand the figures of all
+/// groups together (`throughput-by-factor.svg`). A group without points has no figures.
 ///
 /// # Errors
 /// When a figure cannot be drawn.
 pub fn figures(input: &ReportInput<'_>) -> Result<Vec<(String, String)>, ReportError> {
     let ladders = ladders(&input.judgement.groups);
     let mut figures = conclusion::figures(input)?;
+    if let Some(groups) = Groups::of(&ladders) {
+        figures.extend(groups.figures()?);
+    }
     for (ladder, files) in ladders.iter().zip(file_names(&ladders)) {
         figures.extend(of_ladder(ladder, files)?);
     }

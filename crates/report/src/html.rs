@@ -18,6 +18,7 @@ use crate::figures;
 use crate::findings::{Entry, entries, tally};
 use crate::gpus::{self, Gpus};
 use crate::grid::{Grid, state_class};
+use crate::groups::Groups;
 use crate::input::ReportInput;
 use crate::instrument::Instrument;
 use crate::interactive::{self, Figure};
@@ -70,7 +71,7 @@ struct Page<'a> {
     resolved: String,
 }
 
-/// One thing that the experiment concludes.
+/// One thing that the experiment concludes, or its groups beside each other.
 struct ConclusionPart<'a> {
     title: &'a str,
     headline: &'a str,
@@ -163,7 +164,11 @@ pub fn html(input: &ReportInput<'_>) -> Result<String, ReportError> {
     for (place, (ladder, files)) in ladders.iter().zip(files).enumerate() {
         groups.push(group(ladder, place, files, input)?);
     }
-    let (documents, drawings) = (conclusion::documents(input), conclusion::figures(input)?);
+    let (mut documents, mut drawings) = (conclusion::documents(input), conclusion::figures(input)?);
+    if let Some(groups) = Groups::of(&ladders) {
+        documents.push(groups.document());
+        drawings.extend(groups.figures()?);
+    }
     let manifest = input.manifest;
     let instrument = Instrument::of(input, &ladders);
     let settings = Settings::of(input, &ladders);

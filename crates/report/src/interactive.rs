@@ -15,7 +15,9 @@ use plotly::layout::{Annotation, Axis};
 use crate::error::ReportError;
 use crate::ladder::{self, Ladder, Reading, Rung, State};
 use crate::numbers::{plain, three_digits};
-use crate::wording::{in_flight_sentence, lag_sentence, latency_sentence, throughput_sentence};
+use crate::wording::{
+    in_flight_sentence, lag_sentence, latency_sentence, throughput_sentence, trade_off_sentence,
+};
 
 use axes::{linear, logarithmic};
 use sketch::Sketch;
@@ -78,6 +80,10 @@ pub(crate) fn of_ladder(ladder: &Ladder<'_>, place: usize) -> Result<Vec<Figure>
         let sentence = latency_sentence(ladder, name, latency);
         sketches.push((id, sentence, "", quantiles(ladder, title, latency, false), false));
     }
+    if ladder.of_state(State::Stable).nth(1).is_some() {
+        let (sentence, sketch) = (trade_off_sentence(ladder), trade_off(ladder));
+        sketches.push(("trade-off", sentence, TRADE_OFF_NOTE, sketch, false));
+    }
     sketches.push(("schedule-lag", lag_sentence(ladder), LAG_NOTE, schedule_lag(ladder), false));
     sketches.push((
         "in-flight",
@@ -102,6 +108,8 @@ const THROUGHPUT_NOTE: &str =
     "Bars: 95 % interval. Shaded: the server does not keep up. Blue band: the plateau's interval.";
 const LATENCY_NOTE: &str = "Only where the server keeps up is this its own; hollow grey points grow with the run. Bars: 95 % interval.";
 const PARTS_NOTE: &str = "Means of the points that the server kept up with; beyond, shaded, the queue grows with the run. Rest: the network, the server's HTTP side and the client.";
+const TRADE_OFF_NOTE: &str =
+    "Only points that the server kept up with: what more throughput costs those who wait for it.";
 const LAG_NOTE: &str =
     "How late the client sent; far below the TTFT, or the client was part of what was measured.";
 const IN_FLIGHT_NOTE: &str =
@@ -217,6 +225,45 @@ fn quantiles(ladder: &Ladder<'_>, title: &str, latency: Latency, overload: bool)
                 .mode(Mode::Markers)
                 .marker(Marker::new().color(GREY).size(9).symbol(MarkerSymbol::CircleOpen))
                 .hover_template(hover("not the server's:", "ms", ladder)),
+        );
+    }
+    sketch
+}
+
+/// Quantiles of TTFT and E2E over the throughput of the stable points.
+fn trade_off(ladder: &Ladder<'_>) -> Sketch {
+    type Curve = (&'static str, &'static str, fn(&PointSummary) -> Quantile);
+    const CURVES: [Curve; 4] = [
+        ("TTFT p50", SKY, |point| point.ttft.p50),
+        ("TTFT p99", BLUE, |point| point.ttft.p99),
+        ("E2E p50", ORANGE, |point| point.e2e.p50),
+        ("E2E p99", VERMILLION, |point| point.e2e.p99),
+    ];
+    let curves: Vec<_> = CURVES
+        .iter()
+        .map(|(name, colour, of)| {
+            let known = ladder.of_state(State::Stable).filter_map(|rung| {
+                let reading = Reading::milliseconds(&of(rung.point))?;
+                Some((rung.point.throughput_per_s.value, reading))
+            });
+            (*name, *colour, known.filter(|(_, it)| it.low > 0.0).collect::<Vec<_>>())
+        })
+        .collect();
+    let values = curves.iter().flat_map(|(.., points)| points).map(|(_, reading)| reading.value);
+    let mut sketch = Sketch::new(linear("throughput (req/s)"), logarithmic("latency (ms)", values));
+    if curves.iter().all(|(.., points)| points.is_empty()) {
+        sketch.empty("not known at any stable point");
+    }
+    for (name, colour, points) in curves {
+        sketch.traces.push(
+            markers(&points, colour)
+                .name(name)
+                .mode(Mode::LinesMarkers)
+                .line(Line::new().color(colour).width(2.0))
+                .marker(Marker::new().color(colour).size(8))
+                .hover_template(format!(
+                    "{name} %{{y:,.4~r}} ms at %{{x:,.4~r}} req/s<extra></extra>"
+                )),
         );
     }
     sketch

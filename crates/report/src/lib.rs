@@ -72,6 +72,7 @@ mod findings;
 mod folder;
 mod gpus;
 mod grid;
+mod groups;
 mod html;
 mod input;
 mod instrument;

@@ -11,6 +11,7 @@ use crate::figures::file_names;
 use crate::findings::{Entry, entries, tally};
 use crate::gpus::{self, Gpus};
 use crate::grid::Grid;
+use crate::groups::Groups;
 use crate::input::ReportInput;
 use crate::instrument::Instrument;
 use crate::ladder::{Ladder, ladders};
@@ -43,9 +44,12 @@ pub fn markdown(input: &ReportInput<'_>) -> String {
         verdict_word(input.judgement.verdict),
         verdict_meaning(input, &entries)
     );
-    for document in conclusion::documents(input) {
+    let groups = Groups::of(&ladders).map(|groups| groups.document());
+    for document in conclusion::documents(input).into_iter().chain(groups) {
         text.push_str(&document.markdown_at(2));
-        text.push('\n');
+        if !text.ends_with("\n\n") {
+            text.push('\n');
+        }
     }
     let settings = Settings::of(input, &ladders);
     text.push_str("## Environment\n\n");

@@ -13,6 +13,7 @@ use crate::diagnosis::{self, Next};
 use crate::environment::Environment;
 use crate::findings::{Entry, entries, tally};
 use crate::grid::Grid;
+use crate::groups::Groups;
 use crate::input::ReportInput;
 use crate::instrument::Instrument;
 use crate::ladder::{Ladder, State, ladders};
@@ -84,7 +85,11 @@ pub fn terminal(input: &ReportInput<'_>, width: usize, colour: bool) -> String {
     let meaning = verdict_meaning(input, &entries);
     text.push('\n');
     text.push_str(&paper.paragraph("", &format!("{word}: {meaning}.")));
-    for document in conclusion::documents(input) {
+    let mut documents = conclusion::documents(input);
+    if documents.is_empty() {
+        documents.extend(Groups::of(&ladders).map(|groups| groups.document()));
+    }
+    for document in documents {
         text.push('\n');
         text.push_str(&document.on(&paper));
     }

@@ -257,6 +257,21 @@ pub(crate) fn latency_sentence(
     }
 }
 
+/// What throughput costs in latency, from the lightest to the heaviest load that the server kept up with.
+pub(crate) fn trade_off_sentence(ladder: &Ladder<'_>) -> String {
+    let known = |rung: &Rung<'_>| {
+        let latency = latency(rung.point.ttft.p99.value?);
+        Some((three_digits(rung.point.throughput_per_s.value), latency))
+    };
+    let mut known = ladder.of_state(State::Stable).filter_map(known);
+    match (known.next(), known.last()) {
+        (Some((light, low)), Some((heavy, high))) => format!(
+            "From {light} to {heavy} req/s of throughput the p99 of the TTFT goes from {low} to {high}"
+        ),
+        _ => "What throughput costs in latency".to_owned(),
+    }
+}
+
 /// What the schedule lag shows.
 pub(crate) fn lag_sentence(ladder: &Ladder<'_>) -> String {
     let worst = ladder.rungs.iter().filter_map(|rung| rung.point.schedule_lag.p99.value).max();

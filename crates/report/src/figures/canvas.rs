@@ -99,7 +99,8 @@ impl<'a> Sheet<'a> {
     fn legend(&mut self, legend: &[(Key, &str)]) -> Drawn {
         let (mut x, mut y) = (20, TITLE + 8);
         for (key, name) in legend {
-            let length = 30 + text_width(name, 12.5) + 18;
+            // A little wider than most fonts, so that none runs into the next.
+            let length = 30 + text_width(name, 14.0) + 18;
             if x + length > WIDTH && x > 20 {
                 x = 20;
                 y += LEGEND - 4;
@@ -137,16 +138,29 @@ impl<'a> Sheet<'a> {
         Ok(panel)
     }
 
-    /// One panel with a place for each label beside each other; the `n`-th goes from `n` to `n + 1`.
+    /// One panel with a place for each label (of up to three lines, where the axis has no title) beside
+    /// each other; the `n`-th goes from `n` to `n + 1`.
     pub(crate) fn places(
         &self,
         labels: &[String],
         x_title: &str,
         y: (Axis, &str),
     ) -> Result<Panel<'_, 'a>, DrawingAreaErrorKind<io::Error>> {
-        let panel = self.bare_panel((0, 1), Axis::linear(labels.len() as f64), y.0);
+        self.places_at((0, 1), labels, x_title, y)
+    }
+
+    /// The same as the `place`-th of `of` panels beside each other.
+    pub(crate) fn places_at(
+        &self,
+        (place, of): (i32, i32),
+        labels: &[String],
+        x_title: &str,
+        y: (Axis, &str),
+    ) -> Result<Panel<'_, 'a>, DrawingAreaErrorKind<io::Error>> {
+        let panel = self.bare_panel((place, of), Axis::linear(labels.len() as f64), y.0);
         // As many labels as have room.
-        let widest = labels.iter().map(|label| text_width(label, 12.0)).max().unwrap_or(0) + 12;
+        let lines = labels.iter().flat_map(|label| label.lines());
+        let widest = lines.map(|line| text_width(line, 12.0)).max().unwrap_or(0) + 12;
         let room = (panel.width() / widest.max(1)).max(1) as usize;
         let stride = labels.len().div_ceil(room).max(1);
         let ticks: Vec<_> = labels

@@ -1,15 +1,18 @@
-//! The five figures of a ladder.
+//! The figures of a ladder over its load and over time.
 
 use plimsoll_analysis::{LatencySummary, PointSummary, Quantile};
 use plotters::style::RGBColor;
 
+use super::by_factor::{self, Line};
 use super::canvas::{
     BLUE, Dot, Drawn, GREEN, GREY, Key, ORANGE, PURPLE, Panel, SKY, Sheet, Side, Stroke, VERMILLION,
 };
 use crate::axis::Axis;
 use crate::ladder::{self, Ladder, Reading, Rung, State, ms};
 use crate::numbers::{plain, three_digits};
-use crate::wording::{in_flight_sentence, lag_sentence, latency_sentence, throughput_sentence};
+use crate::wording::{
+    in_flight_sentence, lag_sentence, latency_sentence, throughput_sentence, trade_off_sentence,
+};
 
 const HEIGHT: i32 = 500;
 
@@ -112,6 +115,12 @@ pub(super) fn latency(ladder: &Ladder<'_>, svg: &mut String) -> Drawn {
         quantiles(&sheet, (place, 3), ladder, title, latency, false)?;
     }
     sheet.finish()
+}
+
+/// What throughput costs in latency.
+pub(super) fn trade_off(ladder: &Ladder<'_>, svg: &mut String) -> Drawn {
+    let line = Line { name: &ladder.label, ladder };
+    by_factor::trade_off(&[line], &trade_off_sentence(ladder), svg)
 }
 
 /// How late the client sent, over the offered load.

@@ -69,8 +69,10 @@ fn the_page_has_its_figures() {
             );
         }
     }
+    assert!(page.contains("id=\"trade-off-2\"") && !page.contains("id=\"trade-off-1\""));
     let specs = specs(&page);
-    assert_eq!(specs.len(), 14);
+    // The second group keeps up with three loads, the first with one: that is no trade-off.
+    assert_eq!(specs.len(), 15);
     // Throughput of the second group: four marks (capacity's band and line, knee, plateau) and the
     // unstable region.
     assert_eq!(specs[7]["layout"]["shapes"].as_array().unwrap().len(), 5);
@@ -138,9 +140,17 @@ fn figures_are_named_after_what_they_show() {
     };
     assert_eq!(
         names(fixture::valid()),
-        ["saturation.svg", "ttft.svg", "latency.svg", "schedule-lag.svg", "in-flight.svg"]
+        [
+            "saturation.svg",
+            "ttft.svg",
+            "latency.svg",
+            "trade-off.svg",
+            "schedule-lag.svg",
+            "in-flight.svg"
+        ]
     );
-    assert_eq!(names(fixture::several_groups())[5..7], ["saturation-2.svg", "ttft-2.svg"]);
+    // After the six of both groups together and the five of the first.
+    assert_eq!(names(fixture::several_groups())[11..13], ["saturation-2.svg", "ttft-2.svg"]);
 }
 
 #[test]
@@ -158,8 +168,9 @@ fn figures_show_what_the_judgement_says() {
     }
     text(1, "TTFT (ms, logarithmic)");
     text(2, "TPOT (ms)");
-    text(3, "schedule lag");
-    text(4, "60 req/s");
+    text(3, "From 10.0 to 30.0 req/s of throughput");
+    text(4, "schedule lag");
+    text(5, "60 req/s");
 }
 
 #[test]
@@ -188,6 +199,7 @@ fn a_report_is_written_whole_and_replaces_the_last() {
             "report.md",
             "saturation.svg",
             "schedule-lag.svg",
+            "trade-off.svg",
             "ttft.svg"
         ]
     );

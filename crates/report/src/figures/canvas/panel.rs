@@ -37,7 +37,10 @@ impl Panel<'_, '_> {
         for (value, label) in x_ticks {
             let x = self.x_pixel(*value);
             self.sheet.path(vec![(x, self.bottom), (x, self.bottom + 5)], GREY.stroke_width(1))?;
-            self.sheet.text(label, (x, self.bottom + 16), 12.0, &SOFT_INK, Side::Middle, false)?;
+            for (place, line) in (0..).zip(label.lines()) {
+                let y = self.bottom + 16 + 14 * place;
+                self.sheet.text(line, (x, y), 12.0, &SOFT_INK, Side::Middle, false)?;
+            }
         }
         self.sheet.path(
             vec![(self.left, self.bottom), (self.right, self.bottom)],
