@@ -32,6 +32,12 @@ pub(crate) struct Sim {
     /// Replicas behind a least-loaded router [default: 1].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=64))]
     data_parallel_size: Option<u32>,
+    /// How much longer a step takes for each replica beside, as a share of 0 to 1 [default: 0].
+    #[arg(long, value_name = "SIGMA", default_value_t = 0.0, hide_default_value = true, value_parser = share)]
+    scaling_contention: f64,
+    /// How much longer a step takes for each ordered pair of replicas, likewise [default: 0].
+    #[arg(long, value_name = "KAPPA", default_value_t = 0.0, hide_default_value = true, value_parser = share)]
+    scaling_coherency: f64,
     /// Prefill long prompts over several steps (the default).
     #[arg(long, overrides_with = "no_enable_chunked_prefill")]
     enable_chunked_prefill: bool,
@@ -115,9 +121,17 @@ impl Sim {
             block_size: self.block_size.unwrap_or(default.block_size),
             max_model_len: self.max_model_len,
             data_parallel_size: self.data_parallel_size.unwrap_or(default.data_parallel_size),
+            scaling_contention: self.scaling_contention,
+            scaling_coherency: self.scaling_coherency,
             ..default
         }
     }
+}
+
+/// A share of 0 to 1.
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "a number from 0 to 1 is needed".to_owned())
 }
 
 /// Thousands of streams need thousands of files; the usual limit is 1024 where the system would

@@ -56,6 +56,7 @@ fn wrong_usage_is_told_and_exits_with_2() {
         (vec!["sim", "--model", "gpt-2"], "qwen3-14b"),
         (vec!["sim", "--input-tokens", "zipf(1)"], "none of uniform"),
         (vec!["sim", "--max-num-seqz", "1"], "--max-num-seqs"),
+        (vec!["sim", "--scaling-contention", "1.1"], "a number from 0 to 1"),
         (vec!["sim", "--max-num-batched-tokens", "8"], "below max-num-seqs = 256"),
         (vec!["sim", "--explain", "--num-gpu-blocks-override", "2"], "KV cache holds 32"),
         (vec![], "Usage"),

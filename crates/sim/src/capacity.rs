@@ -12,8 +12,8 @@
 //! ```
 //!
 //! The least of the three binds. With r requests per step a step takes `a + b n + d n^2 + c r E[P]`, so
-//! `X = r / (a + b n + d n^2 + c r E[P])` requests per second, times data-parallel-size. Prompts are taken
-//! to be distinct: no prefix is ever found in the cache.
+//! `X = r / (a + b n + d n^2 + c r E[P])` requests per second, times data-parallel-size, divided by
+//! [`Settings::slow_down`]. Prompts are taken to be distinct: no prefix is ever found in the cache.
 
 use std::fmt;
 
@@ -109,10 +109,11 @@ pub fn capacity(
     }
     let (per_step, sequences, binding) = least;
 
-    let step = profile.step_base.as_secs_f64()
+    let alone = profile.step_base.as_secs_f64()
         + profile.step_per_sequence.as_secs_f64() * sequences
         + profile.step_per_sequence_squared.as_secs_f64() * sequences * sequences
         + profile.step_per_prefill_token.as_secs_f64() * per_step * input;
+    let step = alone * settings.slow_down();
     let replicas = f64::from(settings.data_parallel_size);
     Ok(Capacity::new(per_step / step * replicas, output, sequences, step, binding))
 }
@@ -285,5 +286,31 @@ mod tests {
         };
         assert!((ratio(|pair| pair.0.requests_per_s.per_second()) - 4.0).abs() < 1e-9);
         assert!((ratio(|pair| pair.1.requests_per_s.per_second()) - 4.0).abs() < 1e-9);
+    }
+
+    /// Formula and engine with planted contention and coherency against the law written out here.
+    #[test]
+    fn replicas_that_are_in_each_others_way_follow_the_universal_scalability_law() {
+        let (sigma, kappa) = (0.08, 0.012);
+        let of = |n: u32, sigma: f64, kappa: f64| Settings {
+            max_num_seqs: 4,
+            data_parallel_size: n,
+            scaling_contention: sigma,
+            scaling_coherency: kappa,
+            ..Settings::default()
+        };
+        let (input, output) = (Lengths::Constant(64), Lengths::Constant(32));
+        let alone = both(&of(1, sigma, kappa), input, output);
+        assert_eq!(alone, both(&of(1, 0.0, 0.0), input, output), "one replica has nobody beside it");
+        for n in [2, 3, 8, 64] {
+            let size = f64::from(n);
+            let law = size / (1.0 + sigma * (size - 1.0) + kappa * size * (size - 1.0));
+            let pair = both(&of(n, sigma, kappa), input, output);
+            let rate = |capacity: &Capacity| capacity.requests_per_s.per_second();
+            let off = |with: &Capacity, alone: &Capacity| rate(with) / rate(alone) / law - 1.0;
+            assert!(off(&pair.0, &alone.0).abs() < 1e-9, "{n}: {pair:?}");
+            // Steps are whole nanoseconds.
+            assert!(off(&pair.1, &alone.1).abs() < 1e-6, "{n}: {pair:?}");
+        }
     }
 }

@@ -71,6 +71,8 @@ pub enum RequestError {
 #[derive(Clone, Debug)]
 pub struct Engine {
     profile: ModelProfile,
+    /// [`Settings::slow_down`].
+    slow_down: f64,
     limits: Limits,
     pool: BlockPool,
     next_id: u64,
@@ -90,6 +92,7 @@ impl Engine {
         let limits = settings.limits(profile)?;
         Ok(Self {
             profile: profile.clone(),
+            slow_down: settings.slow_down(),
             limits,
             pool: BlockPool::new(limits.num_gpu_blocks),
             next_id: 0,
@@ -201,8 +204,8 @@ impl Engine {
                 }
             }
         }
-        self.step.end =
-            start + self.profile.step_time(self.step.sequences, self.step.prefill_tokens);
+        let alone = self.profile.step_time(self.step.sequences, self.step.prefill_tokens);
+        self.step.end = start + alone.mul_f64(self.slow_down);
         self.compute(&shares);
         Some(&self.step)
     }

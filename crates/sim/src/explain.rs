@@ -33,9 +33,10 @@ pub fn explain(
     let run = overload_run(profile, settings, mix, seed, OVERLOAD_REQUESTS)?;
     let millis = |span: std::time::Duration| span.as_secs_f64() * 1e3;
     let input = mix.input.mean();
+    let slow_down = settings.slow_down();
+    let alone = profile.step_time(1, 0).as_secs_f64();
     let first = profile.front_end.as_secs_f64()
-        + profile.step_time(1, 0).as_secs_f64()
-        + profile.step_per_prefill_token.as_secs_f64() * input;
+        + (alone + profile.step_per_prefill_token.as_secs_f64() * input) * slow_down;
 
     let bend = millis(*profile.step_per_sequence_squared);
 
@@ -72,6 +73,15 @@ pub fn explain(
             millis(*profile.step_per_prefill_token)
         ),
     );
+    if slow_down != 1.0 {
+        line(
+            "times",
+            format!(
+                "{slow_down:.4}: scaling-contention {}, scaling-coherency {}",
+                settings.scaling_contention, settings.scaling_coherency
+            ),
+        );
+    }
     for (name, figures) in [("capacity, closed form", form), ("capacity, overload run", run)] {
         line(
             name,
@@ -94,7 +104,7 @@ pub fn explain(
     }
     if law_is_a_queue(profile) {
         let servers = limits.max_num_seqs * settings.data_parallel_size;
-        let service = profile.step_base.as_secs_f64() * mix.output.mean();
+        let service = profile.step_base.as_secs_f64() * slow_down * mix.output.mean();
         line(
             "as a queue",
             format!(
@@ -106,7 +116,7 @@ pub fn explain(
         );
     }
     line("TTFT at low load", format!("{:.2} ms for the mean prompt", first * 1e3));
-    line("TPOT at low load", format!("{:.2} ms", millis(profile.step_time(1, 0))));
+    line("TPOT at low load", format!("{:.2} ms", alone * slow_down * 1e3));
     line("seed of the overload run", seed.to_string());
     Ok(text)
 }
@@ -131,7 +141,18 @@ mod tests {
         for part in ["2.000 ms + 0.0200 ms * running", "closed form", "overload run", "slots"] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
-        assert!(!text.contains("as a queue"), "{text}");
+        assert!(!text.contains("as a queue") && !text.contains("scaling-"), "{text}");
+        // 1 + 0.1 * 3 + 0.01 * 12 = 1.42 times 2.02 ms.
+        let four = Settings {
+            data_parallel_size: 4,
+            scaling_contention: 0.1,
+            scaling_coherency: 0.01,
+            ..settings.clone()
+        };
+        let text = explain(&ModelProfile::tiny(), &four, &mix, 1).unwrap();
+        for part in ["1.4200: scaling-contention 0.1, scaling-coherency 0.01", "2.87 ms"] {
+            assert!(text.contains(part), "{part} is missing in\n{text}");
+        }
         let ten = Settings { max_num_seqs: 10, ..Settings::default() };
         let mix = LengthMix { input: Lengths::Constant(16), ..mix };
         let text = explain(&ModelProfile::queue(), &ten, &mix, 1).unwrap();

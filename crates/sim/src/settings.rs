@@ -12,7 +12,7 @@ use crate::ModelProfile;
 ///
 /// Fields that are `None` take what the model's profile or another setting implies. Deserializing
 /// and [`Settings::from_map`] refuse unknown names and values out of range.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", try_from = "BTreeMap<String, Value>")]
 pub struct Settings {
     /// Most sequences in one step; 1 or more. vLLM's default on large GPUs: 256.
@@ -32,6 +32,11 @@ pub struct Settings {
     pub max_model_len: Option<u32>,
     /// Replicas behind the router; 1 to 64.
     pub data_parallel_size: u32,
+    /// How much longer every step takes for each replica beside it, as a share; 0 to 1. Not vLLM's: see
+    /// [`Settings::slow_down`].
+    pub scaling_contention: f64,
+    /// How much longer every step takes for each ordered pair of replicas, as a share; 0 to 1. Not vLLM's.
+    pub scaling_coherency: f64,
     /// A request is refused with 503 when this many are running or waiting; `None`: never.
     pub max_num_queued_reqs: Option<u32>,
     /// Tokens of one stream chunk after the first token.
@@ -51,6 +56,8 @@ impl Default for Settings {
             block_size: 16,
             max_model_len: None,
             data_parallel_size: 1,
+            scaling_contention: 0.0,
+            scaling_coherency: 0.0,
             max_num_queued_reqs: None,
             stream_interval: 1,
             enable_prompt_tokens_details: true,
@@ -94,10 +101,12 @@ fn hint(suggestion: Option<&&'static str>) -> String {
 const COUNT: &str = "it must be a whole number from 1 to 1000000000";
 /// What is allowed for a switch.
 const SWITCH: &str = "it must be true or false";
+/// What is allowed for a share.
+const SHARE: &str = "it must be a number from 0 to 1";
 
 impl Settings {
     /// The names that [`Settings::from_map`] accepts.
-    pub const NAMES: [&'static str; 11] = [
+    pub const NAMES: [&'static str; 13] = [
         "max-num-seqs",
         "max-num-batched-tokens",
         "enable-chunked-prefill",
@@ -106,6 +115,8 @@ impl Settings {
         "block-size",
         "max-model-len",
         "data-parallel-size",
+        "scaling-contention",
+        "scaling-coherency",
         "max-num-queued-reqs",
         "stream-interval",
         "enable-prompt-tokens-details",
@@ -148,11 +159,26 @@ impl Settings {
                 self.data_parallel_size =
                     reader.at_most(64, "it must be a whole number from 1 to 64")?;
             }
+            "scaling-contention" => self.scaling_contention = reader.share()?,
+            "scaling-coherency" => self.scaling_coherency = reader.share()?,
             "max-num-queued-reqs" => self.max_num_queued_reqs = reader.optional_count()?,
             "stream-interval" => self.stream_interval = reader.count()?,
             _ => self.enable_prompt_tokens_details = reader.switch()?,
         }
         Ok(())
+    }
+
+    /// How many times as long a step of one of these replicas takes as one of a replica alone:
+    /// 1 + sigma (n - 1) + kappa n (n - 1) for n = data-parallel-size, sigma = scaling-contention and kappa =
+    /// scaling-coherency.
+    ///
+    /// So n replicas sustain C1 n / (1 + sigma (n - 1) + kappa n (n - 1)), which is the universal scalability
+    /// law (Gunther, *Guerrilla Capacity Planning*, Springer 2007, chapters 4 to 6), exactly.
+    #[must_use]
+    pub fn slow_down(&self) -> f64 {
+        let n = f64::from(self.data_parallel_size);
+        let (sigma, kappa) = (self.scaling_contention, self.scaling_coherency);
+        1.0 + sigma * (n - 1.0) + kappa * n * (n - 1.0)
     }
 
     /// The limits in effect for `profile`, after every default is resolved.
@@ -269,6 +295,13 @@ impl Reader<'_> {
         if self.value.is_null() { Ok(None) } else { self.count().map(Some) }
     }
 
+    fn share(&self) -> Result<f64, SettingsError> {
+        self.value
+            .as_f64()
+            .filter(|share| (0.0..=1.0).contains(share))
+            .ok_or_else(|| self.wrong(SHARE))
+    }
+
     fn switch(&self) -> Result<bool, SettingsError> {
         self.value.as_bool().ok_or_else(|| self.wrong(SWITCH))
     }
@@ -299,13 +332,14 @@ mod tests {
     fn a_table_of_vllm_names_becomes_settings() {
         let settings = read(json!({
             "max-num-seqs": 16, "data-parallel-size": 4, "enable-prefix-caching": false,
-            "max-model-len": null,
+            "max-model-len": null, "scaling-contention": 0.1, "scaling-coherency": 0,
         }))
         .unwrap();
         let expected = Settings {
             max_num_seqs: 16,
             data_parallel_size: 4,
             enable_prefix_caching: false,
+            scaling_contention: 0.1,
             ..Settings::default()
         };
         assert_eq!(settings, expected);
@@ -334,6 +368,8 @@ mod tests {
             (json!({"max-num-seqs": 0}), vec!["max-num-seqs = 0", "from 1 to"]),
             (json!({"max-num-seqs": "many"}), vec!["\"many\"", "whole number"]),
             (json!({"data-parallel-size": 65}), vec!["65", "1 to 64"]),
+            (json!({"scaling-contention": 1.5}), vec!["scaling-contention = 1.5", "from 0 to 1"]),
+            (json!({"scaling-coherency": "much"}), vec!["\"much\"", "a number from 0 to 1"]),
             (json!({"block-size": -16}), vec!["-16", "1 to 1024"]),
             (json!({"enable-prefix-caching": 1}), vec!["enable-prefix-caching = 1", "true or"]),
         ] {
