@@ -1,8 +1,11 @@
 //! What an experiment concludes from its groups together, beyond what each of them says alone.
 
+pub(crate) mod scaling;
+
 use plimsoll_records::{Finding, Manifest, PointFile};
 
-use crate::Group;
+use crate::{Group, Question};
+use scaling::ScalingConclusion;
 
 /// What an experiment concludes.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -10,6 +13,8 @@ pub enum Conclusion {
     /// Nothing beyond its groups.
     #[default]
     None,
+    /// How capacity grows with size.
+    Scaling(ScalingConclusion),
 }
 
 /// The conclusion of the experiment that `manifest` names, and what the audit has against it.
@@ -18,9 +23,15 @@ pub enum Conclusion {
 /// which workload each group was measured.
 #[must_use]
 pub fn conclude(
-    _manifest: &Manifest,
+    manifest: &Manifest,
     _files: &[PointFile],
-    _groups: &[Group],
+    groups: &[Group],
 ) -> (Conclusion, Vec<Finding>) {
-    (Conclusion::None, Vec::new())
+    match Question::of(&manifest.experiment) {
+        Question::Scaling => {
+            let (conclusion, findings) = scaling::conclude(manifest, groups);
+            (Conclusion::Scaling(conclusion), findings)
+        }
+        _ => (Conclusion::None, Vec::new()),
+    }
 }

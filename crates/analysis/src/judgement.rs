@@ -87,11 +87,7 @@ impl Group {
     /// The factors as one line, `a=1 b=2`; empty when there are none.
     #[must_use]
     pub fn label(&self) -> String {
-        self.factors
-            .iter()
-            .map(|(path, value)| format!("{path}={value}"))
-            .collect::<Vec<_>>()
-            .join(" ")
+        in_line(&self.factors)
     }
 
     /// Whether the server kept up with a point of the group: it was stable, and was not offered more than
@@ -104,6 +100,12 @@ impl Group {
         let beyond = point.load.rate_per_s().zip(bound).is_some_and(|(rate, it)| rate > it.high);
         point.stability.stable && !beyond
     }
+}
+
+/// Factors as one line, `a=1 b=2`.
+pub(crate) fn in_line(factors: &BTreeMap<String, String>) -> String {
+    let parts: Vec<_> = factors.iter().map(|(path, value)| format!("{path}={value}")).collect();
+    parts.join(" ")
 }
 
 /// What a ladder of rates, or a search, says of the server.

@@ -100,6 +100,9 @@ pub use comparison::{
     FactorRank, FactorialEffects, FactorialRun, LatencySeries, QuantileRatio, TimedLatency, Turn,
     compare, compare_all, factorial_effects, holm, interleaving, latency_quantile, quantile_ratio,
 };
+pub use conclusion::scaling::{
+    Apart, Parallel, ScalingConclusion, ScalingFamily, Shape, SizeOfGroup,
+};
 pub use conclusion::{Conclusion, conclude};
 pub use definitions::{
     Because, ClockZero, Completed, Definition, EndEvent, Figure, FirstEvent, Itl, Latency, Measure,

@@ -233,6 +233,7 @@ impl Target {
         TargetRecord {
             launch: self.owned.launch().to_owned(),
             url: self.owned.url().to_owned(),
+            urls: Vec::new(),
             model: self.model.id.clone(),
             server,
             version,

@@ -171,8 +171,11 @@ pub struct GpuLink {
 pub struct TargetRecord {
     /// How it was obtained: `sim`, `attach`, `process`, `compose`.
     pub launch: String,
-    /// Its base URL.
+    /// Its base URL; of several replicas, that of the first.
     pub url: String,
+    /// The base URLs of all its replicas, where requests go to several in turn; empty where `url` is all.
+    #[serde(default)]
+    pub urls: Vec<String>,
     /// The model's served name.
     pub model: String,
     /// What the server calls itself, where it says so.
@@ -196,7 +199,8 @@ impl TargetRecord {
     /// its URL is this machine by its very name.
     #[must_use]
     pub fn is_here(&self) -> bool {
-        self.launch != "attach" || is_loopback(&self.url)
+        self.launch != "attach"
+            || is_loopback(&self.url) && self.urls.iter().all(|url| is_loopback(url))
     }
 }
 

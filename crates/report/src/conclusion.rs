@@ -1,5 +1,8 @@
 //! What the experiment concludes from its groups together, as a part of the report on its run.
 
+mod curves;
+mod scaling;
+
 use plimsoll_analysis::Conclusion;
 use serde_json::Value;
 
@@ -11,6 +14,7 @@ use crate::input::ReportInput;
 pub(crate) fn documents(input: &ReportInput<'_>) -> Vec<Document> {
     match &input.judgement.conclusion {
         Conclusion::None => Vec::new(),
+        Conclusion::Scaling(found) => scaling::documents(input, found),
     }
 }
 
@@ -21,6 +25,7 @@ pub(crate) fn documents(input: &ReportInput<'_>) -> Vec<Document> {
 pub(crate) fn figures(input: &ReportInput<'_>) -> Result<Vec<(String, String)>, ReportError> {
     match &input.judgement.conclusion {
         Conclusion::None => Ok(Vec::new()),
+        Conclusion::Scaling(found) => scaling::figures(input, found),
     }
 }
 
@@ -28,5 +33,6 @@ pub(crate) fn figures(input: &ReportInput<'_>) -> Result<Vec<(String, String)>, 
 pub(crate) fn json(input: &ReportInput<'_>) -> Value {
     match &input.judgement.conclusion {
         Conclusion::None => Value::Null,
+        Conclusion::Scaling(found) => scaling::json(input, found),
     }
 }

@@ -1,6 +1,7 @@
 //! A group as a ladder: its points in order with what each may be shown as, and the marks that the
 //! judgement sets on the axis of the offered load. Tables and figures alike are made of it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use plimsoll_analysis::{Estimate, Group, LatencySummary, PointSummary, Quantile};
@@ -166,7 +167,7 @@ impl<'a> Ladder<'a> {
             })
             .collect();
         rungs.sort_by(|a, b| a.load.total_cmp(&b.load));
-        Self { label: short_label(group), axis, rungs, group }
+        Self { label: short_label(&group.factors), axis, rungs, group }
     }
 
     /// The points of one state.
@@ -302,14 +303,13 @@ fn state_of(group: &Group, point: &PointSummary) -> State {
 }
 
 /// The factors with the last part of their path alone where that is unique.
-fn short_label(group: &Group) -> String {
+pub(crate) fn short_label(factors: &BTreeMap<String, String>) -> String {
     let last = |path: &str| path.rsplit('.').next().unwrap_or(path).to_owned();
-    let parts: Vec<_> = group
-        .factors
+    let parts: Vec<_> = factors
         .iter()
         .map(|(path, value)| {
             let short = last(path);
-            let unique = group.factors.keys().filter(|other| last(other) == short).count() == 1;
+            let unique = factors.keys().filter(|other| last(other) == short).count() == 1;
             format!("{}={}", clean(if unique { &short } else { path }), clean(value))
         })
         .collect();

@@ -13,9 +13,9 @@ use crate::grid::{Column, Grid, Row};
 use crate::json::{number, optional, optional_estimate};
 use crate::numbers::{UNKNOWN, estimate, p_value, plain, three_digits};
 
-/// The figures' file names.
-const SPEEDUP: &str = "speed-up.svg";
-const KARP_FLATT: &str = "karp-flatt.svg";
+/// The stems of the figures' file names.
+const SPEEDUP: &str = "speed-up";
+const KARP_FLATT: &str = "karp-flatt";
 
 /// A scaling result to be shown: pure functions of the values in it.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,8 @@ pub struct ScalingReport<'a> {
     pub sizes: &'a str,
     /// The unit of the capacities: `req/s`, `tok/s`.
     pub unit: &'a str,
+    /// What the file names of its figures end in, `-2`, where several such reports share a folder; else empty.
+    pub mark: &'a str,
     /// The points, in any order.
     pub points: &'a [ScalePoint],
     /// What [`plimsoll_analysis::scaling()`] says of them.
@@ -143,11 +145,16 @@ impl ScalingReport<'_> {
         format!("n, {}", clean(self.sizes))
     }
 
-    fn document(&self) -> Document {
+    /// The file name of a figure.
+    fn file(&self, stem: &str) -> String {
+        format!("{stem}{}.svg", self.mark)
+    }
+
+    pub(crate) fn document(&self) -> Document {
         let drawn = !self.scaling.speedups.is_empty();
         let mut sections = vec![Section {
             title: "What more of them bought".to_owned(),
-            figure: drawn.then(|| SPEEDUP.to_owned()),
+            figure: drawn.then(|| self.file(SPEEDUP)),
             table: Some(self.sizes_table()),
             notes: Vec::new(),
         }];
@@ -162,7 +169,7 @@ impl ScalingReport<'_> {
         if drawn {
             sections.push(Section {
                 title: "Serial share that each size implies (Karp-Flatt)".to_owned(),
-                figure: Some(KARP_FLATT.to_owned()),
+                figure: Some(self.file(KARP_FLATT)),
                 table: None,
                 notes: words::karp_flatt(self.scaling),
             });

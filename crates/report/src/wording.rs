@@ -127,19 +127,7 @@ fn capacity(ladder: &Ladder<'_>) -> Fact {
     let Some(estimated) =
         ladder.group.saturation.capacity_per_s.filter(|_| ladder.capacity().is_some())
     else {
-        let why = if ladder.rungs.is_empty() {
-            "no point was measured"
-        } else if ladder.axis == Axis::Concurrency {
-            "a closed loop offers no rate of its own, so it has no capacity to find"
-        } else if ladder.has(State::Unstable) && !ladder.has(State::Stable) {
-            "the server kept up with none of the offered rates: offer less"
-        } else {
-            "the points do not bound it"
-        };
-        let why = match ladder.group.searches.first() {
-            Some(searched) => searched.found.stopped.to_string(),
-            None => why.to_owned(),
-        };
+        let why = no_capacity(ladder);
         return Fact::new(CAPACITY, UNKNOWN.to_owned(), String::new(), why);
     };
     let [value, low, high] = estimate(&estimated);
@@ -159,6 +147,23 @@ fn capacity(ladder: &Ladder<'_>) -> Fact {
     }
     let interval = format!("{} interval {low} to {high}", percent(search::confidence(ladder)));
     Fact::new(CAPACITY, format!("{value} req/s"), interval, tokens.unwrap_or_default())
+}
+
+/// Why a ladder, or a search, has no capacity.
+pub(crate) fn no_capacity(ladder: &Ladder<'_>) -> String {
+    if let Some(searched) = ladder.group.searches.first() {
+        return searched.found.stopped.to_string();
+    }
+    let why = if ladder.rungs.is_empty() {
+        "no point was measured"
+    } else if ladder.axis == Axis::Concurrency {
+        "a closed loop offers no rate of its own, so it has no capacity to find"
+    } else if ladder.has(State::Unstable) && !ladder.has(State::Stable) {
+        "the server kept up with none of the offered rates: offer less"
+    } else {
+        "the points do not bound it"
+    };
+    why.to_owned()
 }
 
 fn plateau(ladder: &Ladder<'_>) -> Fact {

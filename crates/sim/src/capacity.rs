@@ -301,7 +301,11 @@ mod tests {
         };
         let (input, output) = (Lengths::Constant(64), Lengths::Constant(32));
         let alone = both(&of(1, sigma, kappa), input, output);
-        assert_eq!(alone, both(&of(1, 0.0, 0.0), input, output), "one replica has nobody beside it");
+        assert_eq!(
+            alone,
+            both(&of(1, 0.0, 0.0), input, output),
+            "one replica has nobody beside it"
+        );
         for n in [2, 3, 8, 64] {
             let size = f64::from(n);
             let law = size / (1.0 + sigma * (size - 1.0) + kappa * size * (size - 1.0));

@@ -97,6 +97,7 @@ impl Evidence {
         TargetRecord {
             launch: "imported".to_owned(),
             url: run.measured.url.clone().unwrap_or_default(),
+            urls: Vec::new(),
             model: run.measured.model.clone().unwrap_or_default(),
             server: self
                 .in_effect

@@ -85,6 +85,8 @@ fn of_1_2() -> Expected {
     then.manifest.format = FormatVersion { major: 1, minor: 2 };
     then.manifest.claims = vec![];
     then.manifest.matrix_file = None;
+    let targets = then.manifest.targets.iter_mut().chain([&mut then.manifest.target]);
+    targets.for_each(|target| target.urls = vec![]);
     then.point_file.imported = None;
     then.point_file.probe = None;
     then.summary.iter_mut().for_each(|row| row.probe = None);

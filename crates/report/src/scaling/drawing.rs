@@ -17,8 +17,8 @@ const STEPS: usize = 120;
 /// Both figures.
 pub(super) fn all(report: &ScalingReport<'_>) -> Result<Vec<(String, String)>, ReportError> {
     Ok(vec![
-        drawn(SPEEDUP, |svg| speedup(report, svg))?,
-        drawn(KARP_FLATT, |svg| karp_flatt(report, svg))?,
+        drawn(&report.file(SPEEDUP), |svg| speedup(report, svg))?,
+        drawn(&report.file(KARP_FLATT), |svg| karp_flatt(report, svg))?,
     ])
 }
 

@@ -37,6 +37,7 @@ fn report<'a>(points: &'a [ScalePoint], scaling: &'a Scaling) -> ScalingReport<'
         title: "qwen3-14b, data-parallel-size",
         sizes: "GPUs",
         unit: "req/s",
+        mark: "",
         points,
         scaling,
     }
@@ -124,6 +125,7 @@ fn the_page_runs_nothing_and_text_from_outside_stays_text() {
         title: "<script>alert(1)</script>\u{1b}[31m",
         sizes: "G<b>PUs",
         unit: "<i>",
+        mark: "",
         points: &points,
         scaling: &found,
     };

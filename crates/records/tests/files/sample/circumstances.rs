@@ -29,6 +29,7 @@ pub(crate) fn target() -> TargetRecord {
     TargetRecord {
         launch: "process".to_owned(),
         url: "http://127.0.0.1:8000".to_owned(),
+        urls: ["http://127.0.0.1:8000", "http://127.0.0.1:8001"].map(str::to_owned).to_vec(),
         model: "qwen3-14b".to_owned(),
         server: Some("vllm".to_owned()),
         version: Some("0.9.2".to_owned()),
