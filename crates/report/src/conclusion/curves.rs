@@ -1,22 +1,30 @@
-//! What happens over the offered load at each size: throughput, TTFT and TPOT, and where the time goes;
-//! and, of several families, how their capacities go with the size.
+//! What happens over the offered load at each size, and where the time goes; and, of several families,
+//! the lines of each for itself and how their capacities go with the size.
 
-use plimsoll_analysis::{LatencySummary, PointSummary};
+use plimsoll_analysis::{ScalePoint, SizeOfGroup};
 use plotters::style::RGBColor;
 
 use super::scaling::Shown;
 use crate::axis::Axis;
 use crate::document::{Document, Section};
 use crate::error::ReportError;
+use crate::figures::by_factor::{self, Line};
 use crate::figures::canvas::{
-    BLUE, Dot, Drawn, GREEN, GREY, Key, ORANGE, PURPLE, Panel, SKY, Sheet, Stroke, VERMILLION,
+    BLUE, Dot, Drawn, GREEN, GREY, Key, ORANGE, PURPLE, SKY, Sheet, Stroke, VERMILLION,
 };
 use crate::figures::drawn;
 use crate::grid::{Column, Grid, Row};
-use crate::ladder::{Ladder, Reading, Rung, State, ms};
+use crate::ladder::{Ladder, Rung, State};
 use crate::numbers::{UNKNOWN, in_ms, latency, percent, plain, quantile, three_digits};
 
 const PALETTE: [RGBColor; 7] = [BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, GREY];
+
+/// The figures of a family over the offered load: the stems of their file names, and what they show.
+const OVER_LOAD: [(&str, &str); 3] = [
+    ("throughput-by-size", "Throughput"),
+    ("ttft-by-size", "Time to first token where the server keeps up"),
+    ("tpot-by-size", "Time per output token where the server keeps up"),
+];
 
 /// The figure of several families.
 const TOGETHER: &str = "capacity-over-size.svg";
@@ -35,39 +43,50 @@ pub(super) struct Curves<'s, 'a> {
 struct Curve<'s, 'a> {
     n: f64,
     ladder: &'s Ladder<'a>,
-    colour: RGBColor,
 }
 
 impl<'s, 'a> Curves<'s, 'a> {
     /// Those of a family, smallest size first.
     fn of(&self, family: &Shown<'_>) -> Vec<Curve<'s, 'a>> {
         let ladders: &'s [Ladder<'a>] = self.ladders;
-        let sizes = family.family.sizes.iter().zip(PALETTE.iter().cycle());
-        sizes
-            .filter_map(|(size, &colour)| {
-                let ladder = ladders.get(size.group).filter(|ladder| !ladder.rungs.is_empty())?;
-                Some(Curve { n: size.n, ladder, colour })
-            })
-            .collect()
+        let curve = |size: &SizeOfGroup| {
+            let ladder = ladders.get(size.group).filter(|ladder| !ladder.rungs.is_empty())?;
+            Some(Curve { n: size.n, ladder })
+        };
+        family.family.sizes.iter().filter_map(curve).collect()
     }
 
-    fn file(family: &Shown<'_>) -> String {
-        format!("over-the-load{}.svg", family.mark)
+    /// The figures of a family over the offered load, by file name, with their titles. Of one family
+    /// alone the report on its groups has the same.
+    fn over_load(&self, family: &Shown<'_>) -> Vec<(String, String)> {
+        if self.families.len() < 2 || self.of(family).is_empty() {
+            return Vec::new();
+        }
+        let of = |(stem, what): &(&str, &str)| {
+            (format!("{stem}{}.svg", family.mark), format!("{what}: {}", family.title))
+        };
+        OVER_LOAD.iter().map(of).collect()
     }
 
     pub(super) fn document(&self) -> Document {
         let mut sections = Vec::new();
         for family in self.families {
             let curves = self.of(family);
-            if curves.is_empty() {
-                continue;
+            if !curves.is_empty() {
+                sections.push(Section {
+                    title: family.title.clone(),
+                    figure: None,
+                    table: Some(table(&curves)),
+                    notes: vec![READ.to_owned()],
+                });
             }
-            sections.push(Section {
-                title: family.title.clone(),
-                figure: Some(Self::file(family)),
-                table: Some(table(&curves)),
-                notes: vec![READ.to_owned()],
-            });
+            let figure = |(file, title)| Section {
+                title,
+                figure: Some(file),
+                table: None,
+                notes: Vec::new(),
+            };
+            sections.extend(self.over_load(family).into_iter().map(figure));
         }
         if self.families.len() > 1 {
             sections.push(Section {
@@ -90,9 +109,17 @@ impl<'s, 'a> Curves<'s, 'a> {
         let mut figures = Vec::new();
         for family in self.families {
             let curves = self.of(family);
-            if !curves.is_empty() {
-                let title = format!("{}: throughput, and latency where it keeps up", family.title);
-                figures.push(drawn(&Self::file(family), |svg| draw(&title, &curves, svg))?);
+            let names: Vec<_> =
+                curves.iter().map(|curve| format!("n = {}", plain(curve.n))).collect();
+            let lines: Vec<_> = { curves.iter().zip(&names) }
+                .map(|(curve, name)| Line { name, ladder: curve.ladder })
+                .collect();
+            for (place, (file, title)) in self.over_load(family).iter().enumerate() {
+                figures.push(drawn(file, |svg| match place {
+                    0 => by_factor::throughput(&lines, title, svg),
+                    1 => by_factor::latency(&lines, "TTFT", |point| &point.ttft, title, svg),
+                    _ => by_factor::latency(&lines, "TPOT", |point| &point.tpot, title, svg),
+                })?);
             }
         }
         if self.families.len() > 1 {
@@ -109,7 +136,7 @@ impl<'s, 'a> Curves<'s, 'a> {
             Column::number(["capacity", "req/s"]),
             Column::number(["for each", "req/s"]),
         ];
-        let row = |(family, point): (&Shown<'_>, plimsoll_analysis::ScalePoint)| {
+        let row = |(family, point): (&Shown<'_>, ScalePoint)| {
             let bound = if point.lower_bound { "≥ " } else { "" };
             let rate = |rate: f64| format!("{bound}{}", three_digits(rate));
             Row::new(vec![
@@ -241,101 +268,4 @@ fn headline(family: &Shown<'_>, curves: &[Curve<'_, '_>]) -> Option<String> {
         [only] => Some(format!("The median TTFT is {only}")),
         [first, .., last] => Some(format!("The median TTFT is {first}, and {last}")),
     }
-}
-
-/// Throughput, TTFT and TPOT beside each other, a line a size.
-fn draw(title: &str, curves: &[Curve<'_, '_>], svg: &mut String) -> Drawn {
-    let names: Vec<_> = curves.iter().map(|curve| format!("n = {}", plain(curve.n))).collect();
-    let mut legend: Vec<_> = curves
-        .iter()
-        .zip(&names)
-        .map(|(curve, name)| (Key::Line(curve.colour, Stroke::Solid(2)), name.as_str()))
-        .collect();
-    legend.push((Key::Line(GREY, Stroke::Solid(2)), "p50"));
-    legend.push((Key::Line(GREY, Stroke::Dotted), "p90"));
-    if curves.iter().any(|curve| curve.ladder.has(State::Unstable)) {
-        legend.push((Key::Dot(GREY, Dot::Hollow), "does not keep up"));
-    }
-    let sheet = Sheet::new(svg, 440, title, &legend)?;
-    let loads = curves.iter().flat_map(|curve| &curve.ladder.rungs).map(|rung| rung.load);
-    let x = Axis::linear(loads.fold(0.0, f64::max) * 1.06);
-    let x_title = curves.first().map_or("", |curve| curve.ladder.axis.title());
-    let rates = curves.iter().flat_map(|curve| {
-        curve.ladder.of_state(State::Stable).chain(curve.ladder.of_state(State::Unstable))
-    });
-    let highest = rates.map(|rung| rung.point.throughput_per_s.high).fold(0.0, f64::max);
-    let panel =
-        sheet.panel((0, 3), (x, x_title), (Axis::linear(highest * 1.1), "throughput (req/s)"))?;
-    for curve in curves {
-        throughput(&panel, curve)?;
-    }
-    let ttft = |point: &PointSummary| point.ttft;
-    let panel = sheet.panel(
-        (1, 3),
-        (x, x_title),
-        (latency_axis(curves, ttft), "TTFT (ms, logarithmic)"),
-    )?;
-    latencies(&panel, curves, ttft)?;
-    let tpot = |point: &PointSummary| point.tpot;
-    let panel = sheet.panel(
-        (2, 3),
-        (x, x_title),
-        (latency_axis(curves, tpot), "TPOT (ms, logarithmic)"),
-    )?;
-    latencies(&panel, curves, tpot)?;
-    sheet.finish()
-}
-
-fn throughput(panel: &Panel<'_, '_>, curve: &Curve<'_, '_>) -> Drawn {
-    let counted = curve.ladder.rungs.iter().filter(|rung| rung.state != State::Void);
-    let readings: Vec<_> = counted
-        .filter_map(|rung| Some((rung, Reading::of(&rung.point.throughput_per_s)?)))
-        .collect();
-    let line: Vec<_> = readings.iter().map(|(rung, reading)| (rung.load, reading.value)).collect();
-    panel.line(&line, curve.colour, Stroke::Solid(2))?;
-    for (rung, Reading { value, low, high }) in readings {
-        let dot = if rung.state == State::Stable { Dot::Filled } else { Dot::Hollow };
-        panel.point(rung.load, (low, value, high), curve.colour, dot)?;
-    }
-    Ok(())
-}
-
-/// A latency's p50 and p90 of the points that a size kept up with: the load, and both in ms.
-fn kept_up<'r>(
-    curve: &'r Curve<'_, '_>,
-    of: impl Fn(&PointSummary) -> LatencySummary + 'r,
-) -> impl Iterator<Item = (f64, [Option<f64>; 2])> + 'r {
-    curve.ladder.of_state(State::Stable).map(move |rung| {
-        let latency = of(rung.point);
-        (rung.load, [latency.p50, latency.p90].map(|quantile| quantile.value.map(ms)))
-    })
-}
-
-fn latency_axis(
-    curves: &[Curve<'_, '_>],
-    of: impl Fn(&PointSummary) -> LatencySummary + Copy,
-) -> Axis {
-    let values = curves.iter().flat_map(|curve| kept_up(curve, of)).flat_map(|(_, both)| both);
-    Axis::logarithmic(values.flatten())
-}
-
-fn latencies(
-    panel: &Panel<'_, '_>,
-    curves: &[Curve<'_, '_>],
-    of: impl Fn(&PointSummary) -> LatencySummary + Copy,
-) -> Drawn {
-    for curve in curves {
-        for (place, stroke) in [(0, Stroke::Solid(2)), (1, Stroke::Dotted)] {
-            let line: Vec<_> =
-                kept_up(curve, of).filter_map(|(load, both)| Some((load, both[place]?))).collect();
-            panel.line(&line, curve.colour, stroke)?;
-            for (load, value) in line.iter().filter(|_| place == 0) {
-                panel.point(*load, (*value, *value, *value), curve.colour, Dot::Filled)?;
-            }
-        }
-    }
-    if curves.iter().all(|curve| kept_up(curve, of).next().is_none()) {
-        panel.empty("no load was kept up with")?;
-    }
-    Ok(())
 }

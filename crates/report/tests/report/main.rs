@@ -11,3 +11,4 @@ mod instrument;
 mod observed;
 mod page;
 mod scaling;
+mod scaling_run;

@@ -90,6 +90,7 @@ fn target(slots: u64, replicas: u64) -> TargetRecord {
     TargetRecord {
         launch: "process".to_owned(),
         url: "http://127.0.0.1:18000".to_owned(),
+        urls: vec![],
         model: "qwen3-14b".to_owned(),
         server: Some("vllm".to_owned()),
         version: Some("0.9.2".to_owned()),
