@@ -29,9 +29,10 @@ const OVER_LOAD: [(&str, &str); 3] = [
 /// The figure of several families.
 const TOGETHER: &str = "capacity-over-size.svg";
 
-/// How the table of a family is to be read.
-const READ: &str = "Each size at the highest load that it kept up with. Latencies of two sizes compare where the \
-    shares of their capacities are alike. Queue, prefill, rest and decode are means by the server's own counters";
+/// Where the table of a family is read off, and how it is to be read.
+const READ_AT: &str = "Each size at the highest load that it kept up with";
+const READ: &str = "Latencies of two sizes compare where the shares of their capacities are alike. Queue, prefill, rest \
+    and decode are means by the server's own counters";
 
 /// The curves of all families.
 pub(super) struct Curves<'s, 'a> {
@@ -74,7 +75,10 @@ impl<'s, 'a> Curves<'s, 'a> {
             let curves = self.of(family);
             if !curves.is_empty() {
                 sections.push(Section {
-                    title: family.title.clone(),
+                    title: match self.families.len() {
+                        1 => READ_AT.to_owned(),
+                        _ => format!("{READ_AT}: {}", family.title),
+                    },
                     figure: None,
                     table: Some(table(&curves)),
                     notes: vec![READ.to_owned()],

@@ -12,6 +12,9 @@ pub(super) const LAWS: &str = "sigma is the share of the work that does not spre
     2 of each other are as good as each other. A misfit below 0.05 says that the intervals do not explain how far \
     the points lie off";
 
+/// A chance below which the intervals do not explain how far the points lie off a law.
+const MISFIT: f64 = 0.05;
+
 /// The result in a sentence.
 pub(super) fn headline(report: &ScalingReport<'_>) -> String {
     let scaling = report.scaling;
@@ -42,7 +45,14 @@ pub(super) fn headline(report: &ScalingReport<'_>) -> String {
         three_digits(100.0 * share)
     );
     if let Some(fit) = report.chosen() {
-        text.push_str(&format!("; the points follow {}", fit.law.name()));
+        // The intervals do not explain how far the points lie off it: then they follow none of them.
+        let off = fit.misfit.is_some_and(|chance| chance < MISFIT);
+        let law = fit.law.name();
+        text.push_str(&if off {
+            format!("; no law holds within the intervals, {law} least badly")
+        } else {
+            format!("; the points follow {law}")
+        });
         if let Some(sigma) = &fit.sigma {
             text.push_str(&format!(" with sigma {}", with_interval(sigma)));
         }

@@ -80,6 +80,14 @@ fn what_cannot_be_said_is_not() {
     assert!(report(&neither, &found).html().unwrap().contains("Nothing is known"));
     let one = [point(1.0, 13.7, 0.3)];
     assert!(report(&one, &judged(&one)).markdown().contains("One size of GPUs was measured"));
+    // Points that no law explains: none is claimed.
+    let bent: Vec<_> = six()
+        .into_iter()
+        .zip([1.0, 1.0, 1.2, 0.8, 1.3, 0.7])
+        .map(|(p, off)| point(p.n, off * p.capacity.value, 0.1))
+        .collect();
+    let text = report(&bent, &judged(&bent)).terminal(100, false);
+    assert!(text.contains("no law holds") && !text.contains("the points follow"), "{text}");
     // A bound below: the headline says so, and no number stands for the speed-up itself.
     let points = load_limited();
     let text = report(&points, &judged(&points)).terminal(100, false);
