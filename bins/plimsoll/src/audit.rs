@@ -6,16 +6,16 @@ use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Args, Command};
-use plimsoll_command::{Exit, has_colours};
+use plimsoll_command::{Exit, Gates, all_passed, has_colours};
 use plimsoll_experiment::judge_folder_under;
 use plimsoll_records::{AuditPolicy, Denied, FindingCode, Verdict};
-use plimsoll_report::{Audited, lints, lints_json};
+use plimsoll_report::{Audited, ReportInput, lints, lints_json};
 
 /// Flags of `plimsoll audit`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit codes: 0 every folder is valid or qualified, 1 one could not be judged, 2 usage, 3 one is \
-                  invalid."
+                  invalid, 5 a gate of --fail-on was not passed."
 )]
 pub(crate) struct Audit {
     /// The results folders.
@@ -32,8 +32,10 @@ pub(crate) struct Audit {
     #[arg(long)]
     json: bool,
     /// Prints what a code finds, why that matters, on what evidence, and what helps.
-    #[arg(long, value_name = "CODE", conflicts_with_all = ["folders", "allow", "deny", "json"])]
+    #[arg(long, value_name = "CODE", conflicts_with_all = ["folders", "allow", "deny", "json", "fail_on", "junit"])]
     explain: Option<FindingCode>,
+    #[command(flatten)]
+    gates: Gates,
 }
 
 impl Audit {
@@ -53,6 +55,7 @@ impl Audit {
         }
         let colour = has_colours(&out);
         let (mut failed, mut invalid) = (false, false);
+        let mut judged_folders = Vec::new();
         for folder in &self.folders {
             let judged = match judge_folder_under(folder, &policy) {
                 Ok(judged) => judged,
@@ -63,21 +66,33 @@ impl Audit {
                 }
             };
             invalid |= judged.judgement.verdict == Verdict::Invalid;
+            let gated = self.gates.judge(&judged.judgement);
             let audited = Audited {
                 results: folder,
                 judgement: &judged.judgement,
                 policy: &judged.policy,
                 unfinished: &judged.unfinished,
+                gates: &gated,
             };
             if self.json {
                 writeln!(out, "{}", lints_json(&audited))?;
             } else {
                 out.write_all(lints(&audited, plimsoll_command::width(), colour).as_bytes())?;
             }
+            judged_folders.push((folder, judged, gated));
         }
+        let inputs: Vec<_> = judged_folders
+            .iter()
+            .map(|(folder, judged, gated)| {
+                ReportInput::new(&judged.manifest, &judged.judgement, folder).with_gates(gated)
+            })
+            .collect();
+        self.gates.write(&inputs)?;
+        let passed = judged_folders.iter().all(|(.., gated)| all_passed(gated));
         Ok(match (failed, invalid) {
             (true, _) => Exit::Failed,
             (false, true) => Exit::Invalid,
+            (false, false) if !passed => Exit::Gate,
             (false, false) => Exit::Measured,
         }
         .into())

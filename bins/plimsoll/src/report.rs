@@ -8,12 +8,18 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use plimsoll_command::{has_colours, width};
+use plimsoll_analysis::{Judgement, Printed};
+use plimsoll_command::{Exit, Gates, all_passed, has_colours, width};
 use plimsoll_experiment::{PeerTool, judge_folder, printed};
-use plimsoll_report::{ReportInput, html, json, markdown, terminal, write_all};
+use plimsoll_records::{Manifest, PointFile, Verdict};
+use plimsoll_report::{Gated, ReportInput, html, json, markdown, terminal, write_all};
 
 /// Flags of `plimsoll report`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 done, and every gate of --fail-on passed; 1 a report could not be made; 2 usage; 3 a \
+                  gate was not passed, for the measurement is invalid; 5 a gate was not passed."
+)]
 pub(crate) struct Report {
     /// Results folders; each gets a report of its own, one after the other.
     #[arg(required = true, value_name = "RESULTS")]
@@ -33,6 +39,8 @@ pub(crate) struct Report {
     /// folder of its name for each.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    gates: Gates,
 }
 
 /// A form of the report.
@@ -47,17 +55,23 @@ enum Format {
 }
 
 impl Report {
-    /// Judges, writes and prints each folder.
+    /// Judges, writes and prints each folder; says whether every gate was passed.
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let tools = PeerTool::of_names(&self.definitions)?;
         let places = self.places()?;
-        for (place, (results, report)) in places.iter().enumerate() {
+        let runs: Vec<_> = places
+            .into_iter()
+            .map(|(results, report)| self.judge(results, report, &tools))
+            .collect::<anyhow::Result<_>>()?;
+        let inputs: Vec<_> = runs.iter().map(Run::input).collect();
+        for (place, input) in inputs.iter().enumerate() {
             if place > 0 && !self.json {
                 writeln!(std::io::stdout()).context("cannot write to standard output")?;
             }
-            self.one(results, report, &tools)?;
+            self.one(input, &runs[place].report)?;
         }
-        Ok(ExitCode::SUCCESS)
+        self.gates.write(&inputs)?;
+        Ok(verdict_of_gates(&runs).into())
     }
 
     /// Each results folder with the folder that its report goes to.
@@ -84,31 +98,65 @@ impl Report {
         Ok(places)
     }
 
-    /// One folder.
-    fn one(&self, results: &Path, report: &Path, tools: &[PeerTool]) -> anyhow::Result<()> {
-        let judged = judge_folder(results)?;
-        let printed = printed(results, &judged.judgement, tools)?;
+    /// Judges a folder.
+    fn judge(&self, results: PathBuf, report: PathBuf, tools: &[PeerTool]) -> anyhow::Result<Run> {
+        let judged = judge_folder(&results)?;
+        let printed = printed(&results, &judged.judgement, tools)?;
         let mut manifest = judged.manifest;
         // A point that has no end on file is one more that was left out.
         manifest.left_out.extend(judged.unfinished);
-        let input = ReportInput::new(&manifest, &judged.judgement, results)
-            .with_points(&judged.points)
-            .with_definitions(&printed)
-            .with_report_in(report);
+        let gated = self.gates.judge(&judged.judgement);
+        let (judgement, points) = (judged.judgement, judged.points);
+        Ok(Run { results, report, manifest, judgement, points, printed, gated })
+    }
+
+    /// Writes and prints the report of one folder.
+    fn one(&self, input: &ReportInput<'_>, report: &Path) -> anyhow::Result<()> {
         std::fs::create_dir_all(report)
             .with_context(|| format!("cannot make {}", report.display()))?;
-        write_all(&input, report).context("cannot write the report (--out puts it elsewhere)")?;
+        write_all(input, report).context("cannot write the report (--out puts it elsewhere)")?;
         let mut out = std::io::stdout().lock();
         if self.json {
-            writeln!(out, "{}", json(&input))
+            writeln!(out, "{}", json(input))
         } else {
             let colour = has_colours(&out);
             match self.format {
-                Format::Terminal => write!(out, "{}", terminal(&input, width(), colour)),
-                Format::Markdown => write!(out, "{}", markdown(&input)),
-                Format::Html => write!(out, "{}", html(&input)?),
+                Format::Terminal => write!(out, "{}", terminal(input, width(), colour)),
+                Format::Markdown => write!(out, "{}", markdown(input)),
+                Format::Html => write!(out, "{}", html(input)?),
             }
         }
         .context("cannot write to standard output")
+    }
+}
+
+/// A folder that was judged, with where its report goes.
+struct Run {
+    results: PathBuf,
+    report: PathBuf,
+    manifest: Manifest,
+    judgement: Judgement,
+    points: Vec<PointFile>,
+    printed: Vec<Printed>,
+    gated: Vec<Gated>,
+}
+
+impl Run {
+    fn input(&self) -> ReportInput<'_> {
+        ReportInput::new(&self.manifest, &self.judgement, &self.results)
+            .with_points(&self.points)
+            .with_definitions(&self.printed)
+            .with_gates(&self.gated)
+            .with_report_in(&self.report)
+    }
+}
+
+/// The exit code: without gates a report is a report, whatever it says.
+fn verdict_of_gates(runs: &[Run]) -> Exit {
+    let failed = |run: &Run| !all_passed(&run.gated);
+    match runs.iter().filter(|run| failed(run)).map(|run| run.judgement.verdict).min() {
+        None => Exit::Measured,
+        Some(Verdict::Invalid) => Exit::Invalid,
+        Some(_) => Exit::Gate,
     }
 }

@@ -162,6 +162,49 @@ fn what_cannot_be_reported_is_named() {
     refused(&[text(results()), "--out", text(&file)], 1, &["cannot make", text(&file)]);
 }
 
+#[test]
+fn gates_are_shown_and_decide_the_exit_code_of_reports_and_audits() {
+    let out = tempfile::tempdir().unwrap();
+    let run = |command: &str, gates: &[&str]| {
+        let file = out.path().join("junit.xml");
+        let mut process = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
+        process.args([command, text(results()), "--json", "--junit", text(&file)]);
+        if command == "report" {
+            process.args(["--out", text(out.path())]);
+        }
+        for gate in gates {
+            process.args(["--fail-on", gate]);
+        }
+        let output = process.env_remove("PLIMSOLL_LOG").output().unwrap();
+        let object: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), object, fs::read_to_string(file).unwrap_or_default(), error)
+    };
+    for command in ["report", "audit"] {
+        // A busy machine may make the client late: such a measurement is invalid, and passes no gate.
+        let (code, object, junit, error) = run(command, &["capacity_per_s < 0.1", "failed > 1e9"]);
+        let invalid = object["verdict"] == "invalid";
+        assert_eq!(code, Some(if invalid { 3 } else { 0 }), "{error}");
+        assert_eq!(object["gates"].as_array().unwrap().len(), 2, "{object}");
+        assert!(junit.contains("name=\"capacity_per_s &lt; 0.1\""), "{junit}");
+        let (code, object, junit, _) = run(command, &["plateau_per_s < 1e6"]);
+        assert_eq!(code, Some(if invalid { 3 } else { 5 }));
+        assert_ne!(object["gates"][0]["standing"], "passed");
+        assert!(junit.contains("<failure type="), "{junit}");
+        let (code, _, _, error) = run(command, &["capacity < 5"]);
+        assert_eq!(code, Some(2));
+        assert!(
+            error.contains("`capacity` is no figure; there are verdict, capacity_per_s"),
+            "{error}"
+        );
+    }
+    let nowhere = out.path().join("none/junit.xml");
+    let written = report(&[text(results()), "--out", text(out.path()), "--junit", text(&nowhere)]);
+    assert_eq!(written.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&written.stderr).into_owned();
+    assert!(error.contains("cannot write") && error.contains("none/junit.xml"), "{error}");
+}
+
 fn copy_all(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {

@@ -103,6 +103,33 @@ fn a_run_on_the_simulator_ends_with_an_object_and_a_folder() {
 }
 
 #[test]
+fn a_gate_that_is_not_passed_exits_with_5_and_stands_in_the_junit_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = matrix(folder.path(), QUICK);
+    let flags = [
+        "--quiet",
+        "--fail-on",
+        "plateau_per_s < 1e6",
+        "--fail-on",
+        "failed > 1e6",
+        "--junit",
+        "j.xml",
+    ];
+    let output = saturation(folder.path()).arg(&file).args(flags).output().unwrap();
+    // What a busy machine made invalid says so first.
+    assert!(matches!(output.status.code(), Some(5 | 3)), "{}", stderr(&output));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("Gates") && text.contains("plateau_per_s < 1e6"), "{text}");
+    let junit = std::fs::read_to_string(folder.path().join("j.xml")).unwrap();
+    assert!(junit.contains("name=\"plateau_per_s &lt; 1e6\""), "{junit}");
+    assert!(junit.contains("<failure type="), "{junit}");
+    let wrong =
+        saturation(folder.path()).arg(&file).args(["--fail-on", "p99 > 3"]).output().unwrap();
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(stderr(&wrong).contains("`p99` is no figure"), "{}", stderr(&wrong));
+}
+
+#[test]
 fn definitions_of_nobody_exit_with_2_and_name_the_known_ones() {
     let folder = tempfile::tempdir().unwrap();
     let file = matrix(folder.path(), QUICK);

@@ -14,7 +14,8 @@ use crate::output::Output;
 #[command(
     version,
     after_help = "Exit codes: 0 the measurement is valid or qualified, 1 the tool failed, 2 usage or matrix, \
-                  3 the measurement is invalid, 4 the target was unreachable or lost, 130 interrupted."
+                  3 the measurement is invalid, 4 the target was unreachable or lost, 5 a gate of --fail-on was \
+                  not passed, 130 interrupted."
 )]
 pub(crate) struct Cli {
     /// The matrix, a TOML file; see matrices/ for examples.

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use plimsoll_experiment::{
@@ -23,6 +24,8 @@ pub enum Exit {
     Invalid = 3,
     /// The target was unreachable or lost.
     Target = 4,
+    /// The measurement is valid or qualified, and a gate of `--fail-on` was not passed.
+    Gate = 5,
     /// Interrupted by Ctrl-C or SIGTERM.
     Interrupted = 130,
 }
@@ -86,6 +89,14 @@ pub enum Failure {
     /// The report could not be written.
     #[error("cannot write the report")]
     Report(#[source] ReportError),
+    /// The JUnit file could not be written.
+    #[error("cannot write {}", path.display())]
+    JUnit {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The result could not be shown.
     #[error("cannot write to standard output")]
     Output(#[source] std::io::Error),
@@ -100,7 +111,11 @@ impl Failure {
             Self::Resume(ResumeError::Records(_)) => Exit::Failed,
             Self::Resume(_) => Exit::Usage,
             Self::Run(error) => Exit::of_error(error),
-            Self::Signals(_) | Self::Folder(_) | Self::Report(_) | Self::Output(_) => Exit::Failed,
+            Self::Signals(_)
+            | Self::Folder(_)
+            | Self::Report(_)
+            | Self::JUnit { .. }
+            | Self::Output(_) => Exit::Failed,
         }
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! A binary says which [`Experiment`] it is, and calls [`main()`]: that parses the flags, makes the
 //! plan, runs it, writes the report into the results folder, shows it, and ends with the [`Exit`] code of
-//! the result. [`explain`], [`Exit`], [`width`] and [`has_colours`] serve tools that do only a part
+//! the result. [`Gates`] are conditions that scripts set. [`explain`], [`Exit`], [`width`] and [`has_colours`] serve tools that do only a part
 //! of it.
 //!
 //! Standard output has the result alone (the table, or with `--json` one object, last); everything else
@@ -26,12 +26,14 @@
 
 mod cli;
 mod exit;
+mod gates;
 mod measure;
 mod output;
 mod resume;
 mod screen;
 
 pub use exit::{Exit, Failure, explain};
+pub use gates::{Gates, all_passed};
 pub use measure::{BuiltIn, Experiment, command, main};
 pub use plimsoll_experiment::Kind;
 pub use resume::Resume;

@@ -7,6 +7,7 @@ use plimsoll_experiment::{PeerTool, Progress, RunResult, Silent, Terminal, Unkno
 use plimsoll_report::ReportInput;
 
 use crate::exit::{Exit, Failure};
+use crate::gates::{Gates, all_passed};
 use crate::screen::{has_colours, width};
 
 /// Flags of everything that ends in a report.
@@ -23,6 +24,8 @@ pub(crate) struct Output {
     /// Prints one JSON object on standard output, last; everything else goes to standard error.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    gates: Gates,
 }
 
 impl Output {
@@ -39,15 +42,22 @@ impl Output {
     /// Writes the report of a run into its folder, shows it, and says with which code the process ends.
     pub(crate) fn report(&self, result: &RunResult, tools: &[PeerTool]) -> Result<Exit, Failure> {
         let printed = printed(&result.folder, &result.judgement, tools)?;
+        let gated = self.gates.judge(&result.judgement);
         let input = ReportInput::new(&result.manifest, &result.judgement, &result.folder)
             .with_points(&result.points)
-            .with_definitions(&printed);
+            .with_definitions(&printed)
+            .with_gates(&gated);
         plimsoll_report::write_all(&input, &result.folder).map_err(Failure::Report)?;
+        self.gates.write(&[input])?;
         self.show(&input).map_err(Failure::Output)?;
         if let Some(error) = &result.failure {
             tracing::error!("the run ended early: {error}");
         }
-        Ok(Exit::of(result))
+        Ok(match Exit::of(result) {
+            // A measurement that is invalid, or was not finished, says so first.
+            Exit::Measured if !all_passed(&gated) => Exit::Gate,
+            exit => exit,
+        })
     }
 
     /// Prints the result: as a table, or as one JSON object after it.

@@ -16,6 +16,7 @@ use crate::environment::Environment;
 use crate::error::ReportError;
 use crate::figures;
 use crate::findings::{Entry, entries, tally};
+use crate::gate;
 use crate::gpus::{self, Gpus};
 use crate::grid::{Grid, state_class};
 use crate::groups::Groups;
@@ -71,7 +72,7 @@ struct Page<'a> {
     resolved: String,
 }
 
-/// One thing that the experiment concludes, or its groups beside each other.
+/// One thing that the experiment concludes, its gates, or its groups beside each other.
 struct ConclusionPart<'a> {
     title: &'a str,
     headline: &'a str,
@@ -164,7 +165,9 @@ pub fn html(input: &ReportInput<'_>) -> Result<String, ReportError> {
     for (place, (ladder, files)) in ladders.iter().zip(files).enumerate() {
         groups.push(group(ladder, place, files, input)?);
     }
-    let (mut documents, mut drawings) = (conclusion::documents(input), conclusion::figures(input)?);
+    let mut documents: Vec<_> = gate::document(input.gates).into_iter().collect();
+    documents.extend(conclusion::documents(input));
+    let mut drawings = conclusion::figures(input)?;
     if let Some(groups) = Groups::of(&ladders) {
         documents.push(groups.document());
         drawings.extend(groups.figures()?);

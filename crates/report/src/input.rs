@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use plimsoll_analysis::{Judgement, Printed};
 use plimsoll_records::{Manifest, PointFile};
 
+use crate::Gated;
 use crate::clean::clean;
 
 /// What a report is made of: what was run, what is said of it, and where it lies.
@@ -23,13 +24,15 @@ pub struct ReportInput<'a> {
     pub printed: &'a [Printed],
     /// Where the report lies, where that is not the results folder.
     pub report: Option<&'a Path>,
+    /// The gates that it was held against; empty where nobody asked.
+    pub gates: &'a [Gated],
 }
 
 impl<'a> ReportInput<'a> {
     /// The input of a report on one run, without the files of its points.
     #[must_use]
     pub const fn new(manifest: &'a Manifest, judgement: &'a Judgement, results: &'a Path) -> Self {
-        Self { manifest, judgement, results, points: &[], printed: &[], report: None }
+        Self { manifest, judgement, results, points: &[], printed: &[], report: None, gates: &[] }
     }
 
     /// The same with the files of its points.
@@ -48,6 +51,12 @@ impl<'a> ReportInput<'a> {
     #[must_use]
     pub const fn with_report_in(self, dir: &'a Path) -> Self {
         Self { report: Some(dir), ..self }
+    }
+
+    /// The same with the gates that it was held against.
+    #[must_use]
+    pub const fn with_gates(self, gates: &'a [Gated]) -> Self {
+        Self { gates, ..self }
     }
 
     /// The file of a point, where it was given.

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::conclusion;
 use crate::definitions::Section;
 use crate::environment::Environment;
+use crate::gate;
 use crate::input::ReportInput;
 use crate::instrument::Instrument;
 use crate::ladder::{Ladder, Rung, State, ladders, ms};
@@ -51,6 +52,9 @@ use crate::settings::Settings;
 /// fell back or was lost. The same keys beside `points` are over all of them: counts are sums, a
 /// quantile or share is the largest of any point (for several threads of a point likewise). They are
 /// absent when no file of a point was given.
+///
+/// `gates` is there where gates were asked for: of each its `condition`, its `standing` (`passed`, `fired`, or
+/// `not-shown`, which is not passed either) and what was `said` of the figure that decided.
 ///
 /// `definitions` is there where other tools' figures were asked for: of each tool its `tool` (the name on
 /// the command line), its `words` in ours and, of each of its `points`, what it counts as `completed` and
@@ -92,6 +96,9 @@ pub fn json(input: &ReportInput<'_>) -> Value {
     object.insert("allowed".to_owned(), json!(policy.allow));
     object.insert("denied".to_owned(), json!(policy.deny));
     object.insert("conclusion".to_owned(), conclusion::json(input));
+    if !input.gates.is_empty() {
+        object.insert("gates".to_owned(), gate::json(input.gates));
+    }
     object.insert("groups".to_owned(), Value::Array(groups));
     object.insert("points".to_owned(), Value::Array(points));
     object.insert("findings".to_owned(), Value::Array(findings));

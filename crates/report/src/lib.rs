@@ -19,6 +19,9 @@
 //! Where it was asked for ([`ReportInput::with_definitions`]), the figures that other tools would have
 //! printed for the same requests stand beside ours, with the reason where they differ.
 //!
+//! [`Gate`] is a condition under which a measurement fails; [`ReportInput::with_gates`] shows what came of
+//! it, and [`junit()`] writes it, with the audit, as CI systems read it.
+//!
 //! Across runs: [`ScalingReport`] shows what more GPUs or replicas bought, [`ComparisonReport`] settings
 //! held against each other, in the same forms; what they say comes from the analysis alone.
 //!
@@ -70,6 +73,7 @@ mod error;
 mod figures;
 mod findings;
 mod folder;
+mod gate;
 mod gpus;
 mod grid;
 mod groups;
@@ -78,6 +82,7 @@ mod input;
 mod instrument;
 mod interactive;
 mod json;
+mod junit;
 mod ladder;
 mod lints;
 mod markdown;
@@ -95,9 +100,11 @@ pub use comparison::{Compared, ComparisonReport};
 pub use error::ReportError;
 pub use figures::figures;
 pub use folder::write_all;
+pub use gate::{Gate, GateError, Gated, Standing};
 pub use html::html;
 pub use input::ReportInput;
 pub use json::json;
+pub use junit::junit;
 pub use lints::{Audited, lints, lints_json};
 pub use markdown::markdown;
 pub use scaling::ScalingReport;

@@ -8,9 +8,10 @@ use plimsoll_records::{AuditPolicy, Finding, LeftOut, Severity};
 use serde_json::{Value, json};
 
 use crate::clean::clean;
+use crate::gate::{self, Gated};
 use crate::json::finding as finding_json;
 use crate::numbers::{count, list, plain};
-use crate::terminal::{Paper, severity_style, verdict_style};
+use crate::terminal::{GREEN, Paper, RED, severity_style, verdict_style};
 use crate::wording::verdict_word;
 
 const BOLD: &str = "1";
@@ -26,6 +27,8 @@ pub struct Audited<'a> {
     pub policy: &'a AuditPolicy,
     /// Points that were begun and of which nothing is said, and why.
     pub unfinished: &'a [LeftOut],
+    /// The gates that it was held against.
+    pub gates: &'a [Gated],
 }
 
 /// Every finding with its severity, code, point, numbers and remedy, gravest first, then the verdict in one
@@ -38,6 +41,16 @@ pub fn lints(audited: &Audited<'_>, width: usize, colour: bool) -> String {
     for left_out in audited.unfinished {
         let words = format!("point {}: {}", clean(&left_out.point), clean(&left_out.reason));
         text.push_str(&paper.paragraph("not judged: ", &words));
+        text.push('\n');
+    }
+    for gated in audited.gates {
+        let passes = gated.standing.passes();
+        let code = if passes { GREEN } else { RED };
+        let head = format!("gate {}", paper.style(code, &gated.standing.to_string()));
+        let words = format!("{}: {}", clean(&gated.condition), clean(&gated.said));
+        text.push_str(&paper.paragraph(&format!("{head}: "), &words));
+    }
+    if !audited.gates.is_empty() {
         text.push('\n');
     }
     let verdict = audited.judgement.verdict;
@@ -58,7 +71,7 @@ pub fn lints(audited: &Audited<'_>, width: usize, colour: bool) -> String {
 }
 
 /// The same as one JSON object: `results`, `verdict`, `allowed`, `denied`, `findings` (each as in
-/// `findings.json`, `was` null where nobody touched it), `unfinished`.
+/// `findings.json`, `was` null where nobody touched it), `unfinished`, `gates`.
 #[must_use]
 pub fn lints_json(audited: &Audited<'_>) -> Value {
     json!({
@@ -68,6 +81,7 @@ pub fn lints_json(audited: &Audited<'_>) -> Value {
         "denied": audited.policy.deny,
         "findings": audited.judgement.findings.iter().map(finding_json).collect::<Vec<_>>(),
         "unfinished": audited.unfinished,
+        "gates": gate::json(audited.gates),
     })
 }
 
@@ -120,7 +134,8 @@ mod tests {
         let judgement = Judgement::new(Verdict::Qualified, vec![], findings);
         let unfinished = [LeftOut { point: "r9".to_owned(), reason: "it was killed".to_owned() }];
         let results = Path::new("results/run-1");
-        let audited = Audited { results, judgement: &judgement, policy, unfinished: &unfinished };
+        let audited =
+            Audited { results, judgement: &judgement, policy, unfinished: &unfinished, gates: &[] };
         (lints(&audited, 80, false), lints_json(&audited))
     }
 

@@ -9,6 +9,7 @@ use crate::diagnosis::{self, Next};
 use crate::environment::Environment;
 use crate::figures::file_names;
 use crate::findings::{Entry, entries, tally};
+use crate::gate;
 use crate::gpus::{self, Gpus};
 use crate::grid::Grid;
 use crate::groups::Groups;
@@ -45,7 +46,8 @@ pub fn markdown(input: &ReportInput<'_>) -> String {
         verdict_meaning(input, &entries)
     );
     let groups = Groups::of(&ladders).map(|groups| groups.document());
-    for document in conclusion::documents(input).into_iter().chain(groups) {
+    let gates = gate::document(input.gates);
+    for document in gates.into_iter().chain(conclusion::documents(input)).chain(groups) {
         text.push_str(&document.markdown_at(2));
         if !text.ends_with("\n\n") {
             text.push('\n');

@@ -12,6 +12,7 @@ use crate::definitions::{Part, Section, mark};
 use crate::diagnosis::{self, Next};
 use crate::environment::Environment;
 use crate::findings::{Entry, entries, tally};
+use crate::gate;
 use crate::grid::Grid;
 use crate::groups::Groups;
 use crate::input::ReportInput;
@@ -89,6 +90,7 @@ pub fn terminal(input: &ReportInput<'_>, width: usize, colour: bool) -> String {
     if documents.is_empty() {
         documents.extend(Groups::of(&ladders).map(|groups| groups.document()));
     }
+    let documents = gate::document(input.gates).into_iter().chain(documents);
     for document in documents {
         text.push('\n');
         text.push_str(&document.on(&paper));
@@ -114,8 +116,8 @@ pub fn terminal(input: &ReportInput<'_>, width: usize, colour: bool) -> String {
 
 const BOLD: &str = "1";
 const DIM: &str = "2";
-const RED: &str = "1;31";
-const GREEN: &str = "1;32";
+pub(crate) const RED: &str = "1;31";
+pub(crate) const GREEN: &str = "1;32";
 const YELLOW: &str = "1;33";
 
 pub(crate) const fn verdict_style(verdict: Verdict) -> &'static str {

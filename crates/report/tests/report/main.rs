@@ -5,6 +5,7 @@ mod comparison;
 mod definitions;
 mod fixture;
 mod forms;
+mod gates;
 mod groups;
 mod hostile;
 mod instrument;
