@@ -7,7 +7,7 @@ use std::time::Duration;
 use plimsoll_analysis::{OverloadDetector, Window};
 use plimsoll_client::Meter;
 use plimsoll_records::{ClockRecord, PointEnd, PointWriter, WorkerRecord};
-use plimsoll_units::{Clock as _, RunNanos, Wall};
+use plimsoll_units::{Clock as _, RunNanos, Span, Wall};
 
 use crate::arrivals::Arrivals;
 use crate::circumstances::Circumstances;
@@ -49,15 +49,21 @@ impl<'a> Coordinator<'a> {
         meters: Vec<Meter>,
         origin: RunNanos,
     ) -> Result<Self, RunError> {
-        let overload =
-            matches!(plan.load, PointLoad::Open(_)).then(|| OverloadDetector::new(plan.gap_cv()));
-        let window = plan.matrix.load.window.plan();
+        let last_due = plan.last_due()?;
+        let overload = (matches!(plan.load, PointLoad::Open(_)) && last_due.is_none())
+            .then(|| OverloadDetector::new(plan.gap_cv()));
+        let mut window = plan.matrix.load.window.plan();
+        if let Some(last_due) = last_due {
+            window.measure = Span::new(last_due);
+        }
         Ok(Self {
             plan,
             live,
             cpu: vec![[None; 2]; meters.len()],
             meters,
-            course: Course::new(window, origin, overload).of_probe(plan.probe.as_ref()),
+            course: Course::new(window, origin, overload)
+                .of_probe(plan.probe.as_ref())
+                .until(last_due.map(|last_due| origin + last_due)),
             // How many turns are due only the workers know.
             arrivals: Arrivals::new(plan.schedule()?.filter(|_| plan.turns.is_none()), origin),
             wall: Wall::new(plan.clock),

@@ -70,6 +70,8 @@ pub(crate) struct Course {
     /// How well the plateau must be known before the point may end for overload, as a share of it.
     enough: f64,
     next_observation: RunNanos,
+    /// The end of the window, where the load has one.
+    last: Option<RunNanos>,
 }
 
 impl Course {
@@ -89,6 +91,7 @@ impl Course {
             overload,
             enough: PLATEAU_PRECISION,
             next_observation: RunNanos::ZERO,
+            last: None,
         }
     }
 
@@ -102,6 +105,13 @@ impl Course {
                 None => self.overload = None,
             }
         }
+        self
+    }
+
+    /// The same course, whose window ends with the arrival that is due at `last`, if there is a last one.
+    pub(crate) fn until(mut self, last: Option<RunNanos>) -> Self {
+        // A window has what was due before its end.
+        self.last = last.map(|last| last + Duration::from_nanos(1));
         self
     }
 
@@ -122,7 +132,8 @@ impl Course {
         }
         if self.phase == Phase::WarmUp && self.warm_up_is_over(sight) {
             self.phase = Phase::Measure;
-            self.window = Window { start: sight.now, end: sight.now + self.plan.measure.get() };
+            let end = self.last.unwrap_or(sight.now + self.plan.measure.get());
+            self.window = Window { start: sight.now.min(end), end };
         }
         if matches!(self.phase, Phase::Measure | Phase::Drain) && self.is_overloaded(sight) {
             return self.end(sight.now, PointEnd::Overloaded);

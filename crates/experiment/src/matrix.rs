@@ -167,6 +167,11 @@ pub struct LoadTable {
     /// The phases of each point.
     #[serde(default)]
     pub window: WindowTable,
+    /// Exactly so many arrivals at every rate of the ladder, and none after the last: as other tools
+    /// measure, from an empty server to an empty one. The window then ends with the last arrival, and
+    /// overload does not end the point.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<u32>,
     /// A cap on requests in flight. Reaching it is recorded and voids the point; there is none by
     /// default.
     #[serde(default, skip_serializing_if = "Option::is_none")]

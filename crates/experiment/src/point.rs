@@ -88,6 +88,15 @@ impl PointPlan<'_> {
         }
     }
 
+    /// When the last arrival is due, from the start of the schedule, where a number of them is all there
+    /// is.
+    pub(crate) fn last_due(&self) -> Result<Option<Duration>, RunError> {
+        if self.matrix.load.requests.is_none() {
+            return Ok(None);
+        }
+        Ok(self.schedule()?.and_then(Iterator::last).map(|arrival| arrival.offset))
+    }
+
     /// The coefficient of variation of the gaps between requests, where it is known.
     pub(crate) fn gap_cv(&self) -> Option<f64> {
         self.matrix.load.arrivals.gap_cv().filter(|_| self.turns.is_none())
@@ -98,7 +107,15 @@ impl PointPlan<'_> {
         let per_second = rate.per_second() / self.turns.unwrap_or(1.0).max(1.0);
         let rate = Rate::new(per_second).unwrap_or(rate);
         match (self.matrix.load.arrivals, self.replay) {
-            (LoadArrivals::Process(process), _) => Ok(Schedule::new(process, rate, self.seed)),
+            (LoadArrivals::Process(process), _) => {
+                let endless = Schedule::new(process, rate, self.seed);
+                Ok(match self.matrix.load.requests {
+                    Some(requests) => Schedule::replay(
+                        endless.take(requests as usize).map(|arrival| arrival.offset),
+                    )?,
+                    None => endless,
+                })
+            }
             // Without a trace there is nothing to replay, which the plan refuses.
             (LoadArrivals::Trace, None) => Ok(Schedule::replay([])?),
             (LoadArrivals::Trace, Some(replay)) => {
@@ -249,9 +266,12 @@ fn offered(plan: &PointPlan<'_>) -> OfferedLoad {
         PointLoad::Open(rate) => OfferedLoad::Open {
             arrivals: match (plan.matrix.load.arrivals, plan.replay) {
                 (LoadArrivals::Trace, Some(replay)) => replay.describe(rate),
-                (arrivals, _) => match plan.turns {
-                    Some(turns) => format!("{arrivals}, conversations of {turns:.2} turns"),
-                    None => arrivals.to_string(),
+                (arrivals, _) => match (plan.turns, plan.matrix.load.requests) {
+                    (Some(turns), _) => {
+                        format!("{arrivals}, conversations of {turns:.2} turns")
+                    }
+                    (None, Some(requests)) => format!("{arrivals}, {requests} requests"),
+                    (None, None) => arrivals.to_string(),
                 },
             },
             rate_per_s: rate.per_second(),

@@ -56,6 +56,26 @@ fn a_calm_point_warms_up_measures_and_drains() {
 }
 
 #[test]
+fn a_load_with_a_last_arrival_is_measured_until_it_is_due() {
+    let mut course = Course::new(plan(Some(2.0)), RunNanos::ZERO, None).until(Some(seconds(5.0)));
+    let mut sight = calm(2.1);
+    assert_eq!(course.look(&sight), Phase::Measure);
+    assert!(course.window().contains(seconds(5.0)), "{:?}", course.window());
+    assert!(!course.window().contains(seconds(5.001)));
+    sight.now = seconds(5.1);
+    assert_eq!(course.look(&sight), Phase::Drain);
+    // Everything that came has to end, however long the server is overloaded by it.
+    sight.now = seconds(6.0);
+    assert_eq!(course.look(&sight), Phase::Drain);
+    sight.due_in_window_open = 0;
+    assert_eq!(course.look(&sight), Phase::Over(PointEnd::Complete));
+    // A warm-up that outlasts the load leaves a window of no length, and no other.
+    let mut late = Course::new(plan(Some(8.0)), RunNanos::ZERO, None).until(Some(seconds(5.0)));
+    assert_eq!(late.look(&calm(8.1)), Phase::Drain);
+    assert!(late.window().length().is_zero());
+}
+
+#[test]
 fn an_automatic_warm_up_ends_after_the_longest_request() {
     let mut course = course(None);
     assert_eq!(course.look(&calm(1.5)), Phase::WarmUp, "too few requests have ended");

@@ -51,6 +51,7 @@ pub(super) fn loads(
     left_out: &mut Vec<LeftOut>,
 ) -> Result<Loads, MatrixError> {
     let load = &matrix.load;
+    check_requests(source, matrix)?;
     match (&load.rates, &load.concurrency, &load.search) {
         (None, None, None) => Err(source.error_at(
             "load",
@@ -94,6 +95,37 @@ pub(super) fn loads(
             ))
         }
     }
+}
+
+/// Fewest requests of which a window can be cut.
+const FEWEST_REQUESTS: u32 = 10;
+
+/// What goes with a fixed number of requests.
+fn check_requests(source: &MatrixSource, matrix: &Matrix) -> Result<(), MatrixError> {
+    let Some(requests) = matrix.load.requests else { return Ok(()) };
+    let wrong = |what: &str| {
+        Err(source
+            .error_at("load.requests", format!("{requests} requests {what}; remove one of them")))
+    };
+    if requests < FEWEST_REQUESTS {
+        return Err(source.error_at(
+            "load.requests",
+            format!("{requests} requests are too few to measure anything; at least {FEWEST_REQUESTS} are needed"),
+        ));
+    }
+    if !matches!(matrix.load.rates, Some(Rates::Ladder(_))) {
+        return wrong("need a ladder of rates (load.rates = [...]) to come at");
+    }
+    if matrix.load.arrivals == LoadArrivals::Trace {
+        return wrong("are not all of a trace, which ends by itself (workload.trace.length)");
+    }
+    if matrix.workload.sessions.is_some() {
+        return wrong("and conversations (workload.sessions) both say how much is sent");
+    }
+    if source.sets("load.window.measure") {
+        return wrong("and load.window.measure both say how long a point takes");
+    }
+    Ok(())
 }
 
 /// What goes with a ladder and not with a search.

@@ -70,6 +70,21 @@ fn every_senseless_value_is_refused_with_its_place() {
             "m.toml:11: load.concurrency: rates and",
         ),
         ("rates = [3, 1, 2, 1]", "concurrency = [0]", "m.toml:10: load.concurrency: list"),
+        (
+            "rates = [3, 1, 2, 1]",
+            "concurrency = [1]\nrequests = 100",
+            "m.toml:11: load.requests: 100 requests need a ladder of rates",
+        ),
+        (
+            "rates = [3, 1, 2, 1]",
+            "rates = [1]\nrequests = 9",
+            "m.toml:11: load.requests: 9 requests are too few to measure anything; at least 10",
+        ),
+        (
+            "rates = [3, 1, 2, 1]",
+            "rates = [1]\nrequests = 100\nwindow = { measure = \"5s\" }",
+            "m.toml:11: load.requests: 100 requests and load.window.measure both say",
+        ),
         ("seed = 5", "name = \"../up\"", "m.toml:3: experiment.name: `../up` is no name"),
         (
             "seed = 5",
