@@ -78,6 +78,7 @@ mod self_test;
 mod stamping;
 mod summary_row;
 mod target;
+mod tokenizer;
 mod worker;
 
 pub use check::{Check, Fitness, MachineCheck, check_machine};

@@ -22,6 +22,7 @@ use plimsoll_workload::Workload;
 
 use crate::matrix::{Matrix, MatrixError, MatrixSource, SelfTesting};
 use crate::offered::PointLoad;
+use crate::tokenizer::Tokenizer;
 use factors::{Combination, combinations};
 pub(crate) use loads::Loads;
 pub(crate) use search::{SearchPlan, rounded};
@@ -51,6 +52,7 @@ pub(crate) struct GroupPlan {
     pub(crate) factors: BTreeMap<String, String>,
     pub(crate) matrix: Matrix,
     pub(crate) workload: Workload,
+    pub(crate) tokenizer: Option<Tokenizer>,
     pub(crate) slo: Slo,
     pub(crate) loads: Loads,
 }
@@ -180,6 +182,7 @@ fn group(
     check_client(source, &matrix)?;
     let workload = Workload::new(&matrix.workload, source.folder(), derive_seed(seed, 0))
         .map_err(|error| source.error_at("workload", error))?;
+    let tokenizer = Tokenizer::of(source, &matrix)?;
     sessions::check(source, &matrix, &workload)?;
     let slo = slo(source, &matrix)?;
     let loads = match trace::own_rate(source, &matrix, &workload)? {
@@ -187,7 +190,7 @@ fn group(
         None => loads::loads(source, &matrix, &slo, &settings, &factors, left_out)?,
     };
     trace::check_length(source, &matrix, &workload, loads.known())?;
-    Ok(GroupPlan { factors, matrix, workload, slo, loads })
+    Ok(GroupPlan { factors, matrix, workload, tokenizer, slo, loads })
 }
 
 /// A folder's name is made of it.

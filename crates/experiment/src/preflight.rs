@@ -5,14 +5,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use plimsoll_server::{ServerError, TokenizeInput, UnreachableCause};
 use plimsoll_units::{Clock as _, RunClock, RunNanos};
-use plimsoll_workload::{Api, BodyTemplate, Encoder, Workload};
+use plimsoll_workload::{Api, BodyTemplate, Encoder};
 use serde::Deserialize;
 use tokio::runtime::Runtime;
 
 use crate::error::RunError;
 use crate::interrupt::Interrupt;
 use crate::matrix::ClientTable;
+use crate::plan::GroupPlan;
 use crate::target::Target;
+use crate::tokenizer::Tokenizer;
 
 /// Where the prompt of a single request is taken from, far from those of any point.
 const ASIDE: u64 = u64::MAX / 2;
@@ -37,22 +39,32 @@ pub(crate) struct Preflight {
 pub(crate) fn preflight(
     target: &Target,
     table: &ClientTable,
-    workload: &Workload,
+    group: &GroupPlan,
     one_request: bool,
     runtime: &Runtime,
     interrupt: &Interrupt,
 ) -> Result<Preflight, RunError> {
+    let workload = &group.workload;
     let mut remarks: Vec<String> = workload.remarks().iter().map(ToString::to_string).collect();
     let ask = Ask { target, runtime, interrupt };
     let template = probe_fields(&ask, table, &mut remarks)?;
-    let mut counter = Counter { ask: &ask, template: template.clone(), by_tokenize: true };
+    let mut counter = Counter {
+        ask: &ask,
+        template: template.clone(),
+        by_tokenize: true,
+        here: group.tokenizer.as_ref(),
+        around: None,
+    };
     let calibration = match workload.calibrator() {
         None => None,
         Some(mut calibrator) => {
+            let mut last = String::new();
             while let Some(probe) = calibrator.next_probe() {
-                let text = probe.text.clone();
-                calibrator.answer(counter.count(&text)?)?;
+                last.clone_from(&probe.text);
+                calibrator.answer(counter.count(&last)?)?;
             }
+            // The last ones are whole prompts.
+            counter.check(&last)?;
             Some(calibrator.finish()?)
         }
     };
@@ -60,7 +72,7 @@ pub(crate) fn preflight(
         let report = calibration.report();
         remarks.push(format!(
             "prompt lengths calibrated by {} with {} counts: {} tokens of template, {} words, {}",
-            if counter.by_tokenize { "/tokenize" } else { "usage" },
+            counter.name(),
             report.probes,
             report.overhead_tokens,
             report.words,
@@ -263,10 +275,50 @@ struct Counter<'a> {
     template: BodyTemplate,
     /// Whether the server's tokenizer endpoint is still believed to exist.
     by_tokenize: bool,
+    /// The model's tokenizer in this process, which then counts instead of the server.
+    here: Option<&'a Tokenizer>,
+    /// What the server puts around a text, in tokens, once that is known.
+    around: Option<u32>,
 }
 
 impl Counter<'_> {
+    /// By what it counts.
+    fn name(&self) -> &'static str {
+        match (self.here, self.by_tokenize) {
+            (Some(_), _) => "workload.tokenizer",
+            (None, true) => "/tokenize",
+            (None, false) => "usage",
+        }
+    }
+
     fn count(&mut self, text: &str) -> Result<u32, RunError> {
+        let Some(here) = self.here else { return self.ask_for(text) };
+        let tokens = here.count(text)?;
+        let around = match self.around {
+            Some(around) => around,
+            None => self.ask_for(text)?.saturating_sub(tokens),
+        };
+        self.around = Some(around);
+        Ok(tokens + around)
+    }
+
+    /// Refuses a tokenizer that counts otherwise than the server, asking for `text`.
+    fn check(&mut self, text: &str) -> Result<(), RunError> {
+        if self.here.is_none() {
+            return Ok(());
+        }
+        let (counted, told) = (self.count(text)?, self.ask_for(text)?);
+        if counted == told {
+            return Ok(());
+        }
+        Err(RunError::Probe(format!(
+            "workload.tokenizer counts {counted} tokens (the template's included) where the server counts \
+             {told}: it is another model's"
+        )))
+    }
+
+    /// The count of the server.
+    fn ask_for(&mut self, text: &str) -> Result<u32, RunError> {
         if self.by_tokenize {
             let control = &self.ask.target.control;
             let input = match self.template.api {

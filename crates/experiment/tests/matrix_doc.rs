@@ -55,6 +55,7 @@ input-tokens = { lognormal = { mean = 60, cv = 0.5, min = 20, max = 100 } }
 output-tokens = { trace = { path = "t.csv", column = "c", min = 1, max = 9, order = "file" } }
 shared-prefix = 0.5
 shared-prefix-tokens = 16
+tokenizer = "t.json"
 prompts = "p.jsonl"
 [workload.trace]
 path = "t.csv"

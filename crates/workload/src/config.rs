@@ -47,6 +47,10 @@ pub struct WorkloadConfig {
     /// [`Self::DEFAULT_SHARED_PREFIX_TOKENS`] when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shared_prefix_tokens: Option<u32>,
+    /// The model's `tokenizer.json`, by which synthetic prompts are measured instead of asking the server for
+    /// each count. Who reads it decides whether it can: see the feature `tokenizer`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<PathBuf>,
     /// A JSONL file of prompts, instead of `input-tokens`. Each line is an object with `prompt`,
     /// `messages` or `turns`, and perhaps `max_tokens` or `output_tokens`.
     #[serde(skip_serializing_if = "Option::is_none")]

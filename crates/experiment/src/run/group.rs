@@ -57,7 +57,7 @@ impl Run<'_> {
         let found = preflight(
             target,
             &group.matrix.client,
-            &group.workload,
+            group,
             matches!(&group.loads, Loads::Search(plan) if plan.needs_one_request()),
             &self.runtime,
             self.interrupt,
