@@ -56,16 +56,22 @@ impl<'a> Coordinator<'a> {
         if let Some(last_due) = last_due {
             window.measure = Span::new(last_due);
         }
+        let course = Course::new(window, origin, overload)
+            .of_probe(plan.probe.as_ref())
+            .until(last_due.map(|last_due| origin + last_due));
+        // How many turns are due only the workers know.
+        let mut arrivals = Arrivals::new(plan.schedule()?.filter(|_| plan.turns.is_none()), origin);
+        if let Some(end) = course.last() {
+            live.set_window_end(end);
+            arrivals.set_window_end(end);
+        }
         Ok(Self {
             plan,
             live,
             cpu: vec![[None; 2]; meters.len()],
             meters,
-            course: Course::new(window, origin, overload)
-                .of_probe(plan.probe.as_ref())
-                .until(last_due.map(|last_due| origin + last_due)),
-            // How many turns are due only the workers know.
-            arrivals: Arrivals::new(plan.schedule()?.filter(|_| plan.turns.is_none()), origin),
+            course,
+            arrivals,
             wall: Wall::new(plan.clock),
             looks: 0,
         })
@@ -115,9 +121,11 @@ impl<'a> Coordinator<'a> {
 
     /// The window is known from here on: so is what was or will be due before its end.
     fn begin_window(&mut self) {
-        let end = self.course.window().end;
-        self.live.set_window_end(end);
-        self.arrivals.set_window_end(end);
+        if self.course.last().is_none() {
+            let end = self.course.window().end;
+            self.live.set_window_end(end);
+            self.arrivals.set_window_end(end);
+        }
     }
 
     fn read_cpu(&mut self, workers: &[Worker], side: usize) {

@@ -110,14 +110,22 @@ impl Course {
 
     /// The same course, whose window ends with the arrival that is due at `last`, if there is a last one.
     pub(crate) fn until(mut self, last: Option<RunNanos>) -> Self {
-        // A window has what was due before its end.
-        self.last = last.map(|last| last + Duration::from_nanos(1));
+        if let Some(last) = last {
+            self.warm_up.cap = self.warm_up.cap.min((last - self.origin) / 2);
+            // A window has what was due before its end.
+            self.last = Some(last + Duration::from_nanos(1));
+        }
         self
     }
 
     /// Where the point is.
     pub(crate) const fn phase(&self) -> Phase {
         self.phase
+    }
+
+    /// The end of the window, where it is known from the beginning.
+    pub(crate) const fn last(&self) -> Option<RunNanos> {
+        self.last
     }
 
     /// The measure window; both ends are [`RunNanos::MAX`] until it has begun.

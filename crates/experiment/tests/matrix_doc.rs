@@ -340,3 +340,18 @@ fn every_override_is_taken() {
         Plan::new(source).unwrap_or_else(|error| panic!("{assignment}: {error}"));
     }
 }
+
+#[test]
+fn the_matrices_of_the_study_are_sound() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../matrices/study");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|kind| kind == "toml") {
+            seen += 1;
+            let text = std::fs::read_to_string(&path).unwrap();
+            Plan::new(MatrixSource::new(&path, text)).unwrap();
+        }
+    }
+    assert!(seen >= 5, "{seen}");
+}
