@@ -5,13 +5,17 @@ use std::process::ExitCode;
 use plimsoll_command::{BuiltIn, Experiment, Kind};
 
 fn main() -> ExitCode {
-    let matrix =
-        BuiltIn { name: "compare.toml", text: include_str!("../../../matrices/compare.toml") };
     plimsoll_command::main(&Experiment {
         kind: Kind::Compare,
         about: "Measures two or more settings of an LLM inference server by turns, and says which is better, by how much, and \
                 how sure that is.",
-        simulator: matrix,
-        attach: matrix,
+        simulator: BuiltIn {
+            name: "compare.toml",
+            text: include_str!("../../../matrices/compare.toml"),
+        },
+        attach: BuiltIn {
+            name: "compare-attach.toml",
+            text: include_str!("../../../matrices/compare-attach.toml"),
+        },
     })
 }

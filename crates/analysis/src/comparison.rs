@@ -2,8 +2,8 @@
 //!
 //! In order of use: [`interleaving()`] lays out the turns; each turn leaves one figure a setting
 //! and repetition (a capacity, a throughput, a quantile from [`latency_quantile`]), as an
-//! [`Estimate`] in any unit; [`compare`] judges a candidate against a baseline, [`compare_all`]
-//! several candidates at once, [`factorial_effects`] every combination of several factors.
+//! [`Estimate`] in any unit; [`compare`] judges a candidate against a baseline, [`compare_all`] and
+//! [`compare_pairs`] several candidates at once, [`factorial_effects`] every combination of several factors.
 //! [`quantile_ratio()`] shows the ratio of two latency quantiles of pooled requests. Everything is
 //! computed on logarithms, so that a ratio and its inverse are judged alike.
 
@@ -202,9 +202,21 @@ pub fn compare_all<C: AsRef<[Estimate]>>(
     candidates: &[C],
     comparing: Comparing,
 ) -> Result<Vec<Comparison>, ComparisonError> {
+    let pair = |candidate: &C| (baseline.to_vec(), candidate.as_ref().to_vec());
+    compare_pairs(&candidates.iter().map(pair).collect::<Vec<_>>(), comparing)
+}
+
+/// The same where not every candidate has a figure in every repetition: each stands beside the baseline's
+/// figures of its own repetitions.
+///
+/// # Errors
+/// As [`compare`].
+pub fn compare_pairs(
+    pairs: &[(Vec<Estimate>, Vec<Estimate>)],
+    comparing: Comparing,
+) -> Result<Vec<Comparison>, ComparisonError> {
     check(comparing)?;
-    for candidate in candidates {
-        let candidate = candidate.as_ref();
+    for (baseline, candidate) in pairs {
         if baseline.is_empty() || baseline.len() != candidate.len() {
             let (baseline, candidate) = (baseline.len(), candidate.len());
             return Err(ComparisonError::Unpaired { baseline, candidate });
@@ -215,22 +227,13 @@ pub fn compare_all<C: AsRef<[Estimate]>>(
     }
     let looks = f64::from(comparing.looks);
     let margin = comparing.margin.ln_1p();
-    let means: Vec<Option<LogMean>> =
-        candidates.iter().map(|one| LogMean::of_pairs(baseline, one.as_ref())).collect();
-    let adjusted = |p: fn(&LogMean, f64) -> f64| -> Vec<Option<f64>> {
-        let raw: Vec<f64> = means.iter().flatten().map(|mean| p(mean, margin)).collect();
-        if raw.is_empty() {
-            return vec![None; means.len()];
-        }
-        holm(&raw).into_iter().map(|p| Some((p * looks).min(1.0))).collect()
-    };
-    let different = adjusted(|mean, _| mean.p_different());
-    let equivalent = adjusted(LogMean::p_equivalent);
+    let means: Vec<Option<LogMean>> = pairs.iter().map(|(a, b)| LogMean::of_pairs(a, b)).collect();
+    let different = adjusted(&means, looks, LogMean::p_different);
+    let equivalent = adjusted(&means, looks, |mean| mean.p_equivalent(margin));
     let aim = Aim { margin, power: comparing.power, alpha: ALPHA / looks / means.len() as f64 };
-    let judged = candidates.iter().zip(&means).zip(different.into_iter().zip(equivalent));
+    let judged = pairs.iter().zip(&means).zip(different.into_iter().zip(equivalent));
     Ok(judged
-        .map(|((candidate, mean), (p_different, p_equivalent))| {
-            let candidate = candidate.as_ref();
+        .map(|(((baseline, candidate), mean), (p_different, p_equivalent))| {
             let claimed = |p: Option<f64>| p.is_some_and(|p| p <= ALPHA);
             let up = mean.is_some_and(|mean| mean.mean > 0.0);
             let verdict = if claimed(p_equivalent) {
@@ -244,8 +247,8 @@ pub fn compare_all<C: AsRef<[Estimate]>>(
             } else {
                 ComparisonVerdict::Worse
             };
-            let pairs = baseline.iter().zip(candidate);
-            let logs: f64 = pairs.map(|(a, b)| (b.value / a.value).ln()).sum();
+            let logs: f64 =
+                baseline.iter().zip(candidate).map(|(a, b)| (b.value / a.value).ln()).sum();
             Comparison {
                 repetitions: baseline.len(),
                 ratio: (logs / baseline.len() as f64).exp(),
@@ -256,6 +259,17 @@ pub fn compare_all<C: AsRef<[Estimate]>>(
             }
         })
         .collect())
+}
+
+/// The p values of all that have one, by Holm's method among each other and times the number of looks.
+fn adjusted(
+    means: &[Option<LogMean>],
+    looks: f64,
+    p: impl Fn(&LogMean) -> f64,
+) -> Vec<Option<f64>> {
+    let raw: Vec<f64> = means.iter().flatten().map(p).collect();
+    let mut adjusted = holm(&raw).into_iter().map(|p| (p * looks).min(1.0));
+    means.iter().map(|mean| mean.and_then(|_| adjusted.next())).collect()
 }
 
 /// The repetitions that decide where the truth is nothing or the margin; where there are as many

@@ -1,11 +1,16 @@
 //! What an experiment concludes from its groups together, beyond what each of them says alone.
 
+mod comparison;
 pub(crate) mod scaling;
 
 use plimsoll_records::{Finding, Manifest, PointFile};
 
 use crate::{Group, Question};
 use scaling::ScalingConclusion;
+
+pub use comparison::{
+    ComparedFigure, ComparedLoad, FigureComparison, FigureEffects, SettingsComparison, Wait,
+};
 
 /// What an experiment concludes.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,6 +20,8 @@ pub enum Conclusion {
     None,
     /// How capacity grows with size.
     Scaling(ScalingConclusion),
+    /// Every setting against the first.
+    Comparison(Box<SettingsComparison>),
 }
 
 /// The conclusion of the experiment that `manifest` names, and what the audit has against it.
@@ -31,6 +38,10 @@ pub fn conclude(
         Question::Scaling => {
             let (conclusion, findings) = scaling::conclude(manifest, groups);
             (Conclusion::Scaling(conclusion), findings)
+        }
+        Question::Difference => {
+            let (comparison, findings) = comparison::compared(manifest, groups);
+            (Conclusion::Comparison(Box::new(comparison)), findings)
         }
         _ => (Conclusion::None, Vec::new()),
     }

@@ -98,12 +98,20 @@ pub use client_summary::ClientSummary;
 pub use comparison::{
     Better, Comparing, Comparison, ComparisonError, ComparisonVerdict, Contrast, Effect, Factor,
     FactorRank, FactorialEffects, FactorialRun, LatencySeries, QuantileRatio, TimedLatency, Turn,
-    compare, compare_all, factorial_effects, holm, interleaving, latency_quantile, quantile_ratio,
+    compare, compare_all, compare_pairs, factorial_effects, holm, interleaving, latency_quantile,
+    quantile_ratio,
+};
+pub use conclusion::{
+    ComparedFigure, ComparedLoad, Conclusion, FigureComparison, FigureEffects, SettingsComparison,
+    Wait, conclude,
 };
 pub use conclusion::scaling::{
     Apart, Parallel, ScalingConclusion, ScalingFamily, Shape, SizeOfGroup,
 };
-pub use conclusion::{Conclusion, conclude};
+pub use conclusion::{
+    ComparedFigure, ComparedLoad, Conclusion, FigureComparison, FigureEffects, SettingsComparison,
+    Wait, conclude,
+};
 pub use definitions::{
     Because, ClockZero, Completed, Definition, EndEvent, Figure, FirstEvent, Itl, Latency, Measure,
     Missing, PeerTool, Percentile, Population, Printed, Rules, Stat, TimeBase, TokenCount, Tpot,

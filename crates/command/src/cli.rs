@@ -20,9 +20,10 @@ use crate::output::Output;
 pub(crate) struct Cli {
     /// The matrix, a TOML file; see matrices/ for examples.
     matrix: Option<PathBuf>,
-    /// Measures the server at this base URL; the matrix's own `server` table is put aside.
+    /// Measures the server at this base URL; the matrix's own `server` table is put aside. `compare` takes
+    /// two or more, and compares those servers: the matrix's factors are put aside, too.
     #[arg(long)]
-    url: Option<String>,
+    url: Vec<String>,
     /// The model's name; the server's first one by default.
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
@@ -54,14 +55,35 @@ impl Cli {
             Some(file) => MatrixSource::read(file)?,
             None => {
                 let BuiltIn { name, text } =
-                    if self.url.is_some() { experiment.attach } else { experiment.simulator };
+                    if self.url.is_empty() { experiment.simulator } else { experiment.attach };
                 MatrixSource::new(Path::new(&format!("<built-in {name}>")), text.to_owned())
             }
         };
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
-        if let Some(url) = &self.url {
+        if let Some(url) = self.url.first() {
             // The whole table: the model and the settings of the matrix's own server are not this one's.
             source.set(format!("server={{ launch = \"attach\", url = {} }}", quoted(url)));
+        }
+        if self.url.len() > 1 {
+            let urls: Vec<String> = self.url.iter().map(|url| quoted(url)).collect();
+            source.set(format!("factors={{ \"server.url\" = [{}] }}", urls.join(", ")));
+        }
+        if self.url.len() == 1 {
+            let matrix = source.parse()?;
+            let compares_urls = matrix.factors.iter().any(|(factor, levels)| {
+                let in_bundle = levels.iter().any(|level| {
+                    let table = level.get("server").and_then(|table| table.get("url"));
+                    level.get("server.url").or(table).is_some()
+                });
+                factor == "server.url" || in_bundle
+            });
+            if compares_urls {
+                return Err(source.error_at(
+                    "factors",
+                    "the servers that are to be compared have URLs of their own here, so one --url fits none of \
+                     them; give two or more, or none",
+                ));
+            }
         }
         if let Some(model) = &self.model {
             source.set(format!("server.model={}", quoted(model)));
@@ -100,9 +122,42 @@ pub(crate) fn tool(name: &str) -> Tool {
 
 #[cfg(test)]
 mod tests {
+    use clap::FromArgMatches as _;
     use plimsoll_experiment::Kind;
 
     use super::*;
+
+    #[test]
+    fn several_urls_are_the_settings_of_a_comparison_and_of_nothing_else() {
+        let text = "[experiment]\nkind = \"compare\"\n[server]\nmodel = \"tiny\"\n[workload]\ninput-tokens = 8\n\
+                    output-tokens = 8\n[load]\nconcurrency = [1]\n[factors]\n\
+                    \"server.settings.max-num-seqs\" = [1, 2]\n";
+        let matrix = BuiltIn { name: "mine.toml", text };
+        let experiment =
+            Experiment { kind: Kind::Compare, about: "", simulator: matrix, attach: matrix };
+        let parsed = |kind: Kind, flags: &[&str]| {
+            let flags = std::iter::once("it").chain(flags.iter().copied());
+            let matches = crate::measure::command(kind).try_get_matches_from(flags)?;
+            Cli::from_arg_matches(&matches)
+        };
+        let two = ["--url", "http://a:1", "--url", "http://b:2"];
+        let cli = parsed(Kind::Compare, &two).expect("both are taken");
+        let source = cli.matrix(&experiment).expect("it is a matrix");
+        let read = source.parse().expect("it is a matrix");
+        let values: Vec<_> = read.factors["server.url"].iter().map(|it| it.as_str()).collect();
+        assert_eq!((read.factors.len(), values), (1, vec![Some("http://a:1"), Some("http://b:2")]));
+        assert_eq!(read.server.model, None, "it was the other server's");
+        plimsoll_experiment::Plan::new(source).expect("there are two settings");
+        let refused = parsed(Kind::Saturation, &two).expect_err("one server has a capacity");
+        assert!(refused.to_string().contains("cannot be used multiple times"), "{refused}");
+        assert_eq!(parsed(Kind::Scaling, &two[..2]).expect("one is taken").url, ["http://a:1"]);
+        // One server alone is what it is.
+        let cli = parsed(Kind::Compare, &two[..2]).expect("one is taken");
+        let source = cli.matrix(&experiment).expect("it is a matrix");
+        let refused =
+            plimsoll_experiment::Plan::new(source).expect_err("its settings cannot be varied");
+        assert!(refused.to_string().contains("cannot be varied from here"), "{refused}");
+    }
 
     #[test]
     fn what_flags_allow_and_deny_is_added_to_the_matrix_and_wins_over_it() {

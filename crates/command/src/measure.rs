@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, FromArgMatches as _};
+use clap::{ArgAction, CommandFactory as _, FromArgMatches as _};
 use plimsoll_experiment::{Interrupt, Kind, Plan, run};
 
 use crate::cli::Cli;
@@ -55,7 +55,16 @@ pub fn main(experiment: &Experiment) -> ExitCode {
 /// The command line of the binary that measures experiments of this kind: for completions.
 #[must_use]
 pub fn command(kind: Kind) -> clap::Command {
-    Cli::command().name(kind.as_str()).bin_name(kind.as_str())
+    let command = Cli::command().name(kind.as_str()).bin_name(kind.as_str());
+    if kind == Kind::Compare {
+        return command;
+    }
+    // Of one server alone more can be asked.
+    command.mut_arg("url", |url| {
+        let help =
+            "Measures the server at this base URL; the matrix's own `server` table is put aside";
+        url.action(ArgAction::Set).help(help).long_help(help)
+    })
 }
 
 /// Plans, runs, reports; says with which code the process ends.

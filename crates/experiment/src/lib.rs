@@ -87,7 +87,7 @@ pub use interrupt::Interrupt;
 pub use judged::{JudgeFolderError, JudgedFolder, judge_folder, judge_folder_under};
 pub use matrix::{
     ClientTable, Command, ExperimentTable, GpuSampling, Kind, Launch, LoadArrivals, LoadTable,
-    Matrix, MatrixError, MatrixSource, Order, Prewarm, Rates, SamplersTable, SearchFor,
+    Margin, Matrix, MatrixError, MatrixSource, Order, Prewarm, Rates, SamplersTable, SearchFor,
     SearchTable, SelfTesting, ServerTable, WarmUp, WindowTable,
 };
 pub use next::next_matrix;

@@ -5,6 +5,7 @@
 
 mod arrivals;
 mod auto;
+mod margin;
 mod search;
 mod server;
 mod source;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use arrivals::LoadArrivals;
 pub use auto::{Prewarm, Rates, SelfTesting, WarmUp};
+pub use margin::Margin;
 pub use search::{SearchFor, SearchTable};
 pub use server::{Command, GpuSampling, Launch, SamplersTable, ServerTable};
 pub use source::{MatrixError, MatrixSource};
@@ -66,6 +68,10 @@ pub struct ExperimentTable {
     /// compares them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
+    /// The difference that does not matter to a comparison; 5 % by default, because smaller ones are rarely
+    /// worth a setting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub margin: Option<Margin>,
     /// The seed of everything random in the run; drawn from the clock when absent, and recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,

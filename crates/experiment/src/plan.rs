@@ -20,7 +20,7 @@ use plimsoll_records::LeftOut;
 use plimsoll_units::{Clock as _, RunClock, Span};
 use plimsoll_workload::Workload;
 
-use crate::matrix::{Matrix, MatrixError, MatrixSource, SelfTesting};
+use crate::matrix::{Kind, Matrix, MatrixError, MatrixSource, SelfTesting};
 use crate::offered::PointLoad;
 use crate::tokenizer::Tokenizer;
 use factors::{Combination, combinations};
@@ -104,6 +104,7 @@ impl Plan {
             groups.push(group(&source, combination, seed, &mut left_out)?);
         }
         let groups = by_server(groups);
+        check_comparison(&source, &matrix, groups.len())?;
         let plan = Self { source, matrix, seed, groups, left_out };
         let points: usize = plan.groups.iter().map(GroupPlan::len).sum::<usize>()
             * plan.matrix.experiment.repetitions as usize;
@@ -202,6 +203,32 @@ fn check_name(source: &MatrixSource, matrix: &Matrix) -> Result<(), MatrixError>
             "experiment.name",
             format!(
                 "`{name}` is no name for a folder; use up to 100 letters, digits, `-`, `_` and `.`"
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// A comparison has something to compare, and nothing else has a margin.
+fn check_comparison(
+    source: &MatrixSource,
+    matrix: &Matrix,
+    groups: usize,
+) -> Result<(), MatrixError> {
+    let compares = matrix.experiment.kind == Kind::Compare;
+    if compares && groups < 2 {
+        return Err(source.error_at(
+            "factors",
+            "one setting has nothing to be compared with; list two or more values of a key, like \
+             \"server.settings.max-num-seqs\" = [16, 32], or give a second --url",
+        ));
+    }
+    if !compares && matrix.experiment.margin.is_some() {
+        return Err(source.error_at(
+            "experiment.margin",
+            format!(
+                "it means nothing in `{}`; it goes with kind = \"compare\"",
+                matrix.experiment.kind.as_str()
             ),
         ));
     }

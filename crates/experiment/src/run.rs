@@ -34,6 +34,7 @@ use crate::resume::{Unfinished, take};
 use crate::summary_row::summary_row;
 use crate::target::Target;
 use prologue::Tester;
+use targets::Targets;
 
 /// Where the results go, and who wrote them.
 #[derive(Clone, Debug)]
@@ -240,24 +241,24 @@ struct Run<'a> {
 impl Run<'_> {
     /// Measures every group, and ends the last server whatever happens.
     fn groups(&mut self) -> Result<RunStatus, RunError> {
-        let mut target = None;
-        let status = self.each_group(&mut target);
+        let mut targets = Targets::default();
+        let status = self.each_group(&mut targets);
         self.take_the_rest()?;
         // Ending a server takes its time: what was measured is kept before.
         self.folder.write_summary(&self.summary())?;
         self.folder.write_manifest(&self.manifest)?;
-        self.close(target);
+        self.close_all(targets);
         if matches!(status, Ok(RunStatus::Complete)) {
             self.self_test(SelfTestTime::After)?;
         }
         status
     }
 
-    fn each_group(&mut self, target: &mut Option<Target>) -> Result<RunStatus, RunError> {
+    fn each_group(&mut self, targets: &mut Targets) -> Result<RunStatus, RunError> {
         let experiment = &self.plan.matrix.experiment;
         for turn in turns(experiment.order(), self.plan.groups.len(), experiment.repetitions) {
             let prefix = self.prefix(turn.group);
-            let Some(target) = self.target_of(&turn, &prefix, target)? else { continue };
+            let Some(target) = self.target_of(&turn, &prefix, targets)? else { continue };
             let status = self.group(&prefix, &turn, target)?;
             if status != RunStatus::Complete {
                 return Ok(status);

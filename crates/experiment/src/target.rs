@@ -124,6 +124,11 @@ impl Target {
         self.settings.iter().filter(of_note).cloned().collect()
     }
 
+    /// Whether it is somebody else's: the run neither started it nor will end it.
+    pub(crate) fn is_attached(&self) -> bool {
+        self.table.launch == Launch::Attach
+    }
+
     /// Prepares for a point whose log goes to `log`: says what its prefix cache can hold.
     pub(crate) fn before_point(
         &mut self,

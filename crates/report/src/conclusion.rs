@@ -6,6 +6,7 @@ mod scaling;
 use plimsoll_analysis::Conclusion;
 use serde_json::Value;
 
+use crate::comparison::OfRun;
 use crate::document::Document;
 use crate::error::ReportError;
 use crate::input::ReportInput;
@@ -15,6 +16,7 @@ pub(crate) fn documents(input: &ReportInput<'_>) -> Vec<Document> {
     match &input.judgement.conclusion {
         Conclusion::None => Vec::new(),
         Conclusion::Scaling(found) => scaling::documents(input, found),
+        Conclusion::Comparison(found) => OfRun::of(input, found).report(|it| vec![it.document()]),
     }
 }
 
@@ -22,17 +24,27 @@ pub(crate) fn documents(input: &ReportInput<'_>) -> Vec<Document> {
 ///
 /// # Errors
 /// When one cannot be drawn.
+#[expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "the method itself is that of one lifetime, not of any"
+)]
 pub(crate) fn figures(input: &ReportInput<'_>) -> Result<Vec<(String, String)>, ReportError> {
     match &input.judgement.conclusion {
         Conclusion::None => Ok(Vec::new()),
         Conclusion::Scaling(found) => scaling::figures(input, found),
+        Conclusion::Comparison(found) => OfRun::of(input, found).report(|it| it.figures()),
     }
 }
 
 /// The same for scripts; `null` where nothing is concluded.
+#[expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "the method itself is that of one lifetime, not of any"
+)]
 pub(crate) fn json(input: &ReportInput<'_>) -> Value {
     match &input.judgement.conclusion {
         Conclusion::None => Value::Null,
         Conclusion::Scaling(found) => scaling::json(input, found),
+        Conclusion::Comparison(found) => OfRun::of(input, found).report(|it| it.json()),
     }
 }

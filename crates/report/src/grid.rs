@@ -3,6 +3,9 @@
 use crate::ladder::State;
 use crate::numbers::UNKNOWN;
 
+/// The class of a row that a terminal passes over.
+pub(crate) const MINOR: &str = "minor";
+
 /// A table as text.
 pub(crate) struct Grid {
     /// Its columns.

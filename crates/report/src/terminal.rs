@@ -13,7 +13,7 @@ use crate::diagnosis::{self, Next};
 use crate::environment::Environment;
 use crate::findings::{Entry, entries, tally};
 use crate::gate;
-use crate::grid::Grid;
+use crate::grid::{self, Grid, MINOR};
 use crate::groups::Groups;
 use crate::input::ReportInput;
 use crate::instrument::Instrument;
@@ -166,7 +166,8 @@ impl Paper {
             kept -= 1;
             drawn = draw_grid(grid, kept);
         }
-        let head = drawn.len().saturating_sub(grid.rows.len());
+        let rows = shown(grid).count();
+        let head = drawn.len().saturating_sub(rows);
         let mut text = String::new();
         for (place, line) in drawn.iter().enumerate() {
             let line = if place + 1 < head { self.bold(line) } else { line.clone() };
@@ -180,6 +181,10 @@ impl Paper {
         if !names.is_empty() {
             let left_out = format!("no room for: {}", names.join(", "));
             text.push_str(&self.paragraph(" · ", &self.dim(&left_out)));
+        }
+        if rows < grid.rows.len() {
+            let more = format!("{} more in the report", count(grid.rows.len() - rows, "row"));
+            text.push_str(&self.paragraph(" · ", &self.dim(&more)));
         }
         text
     }
@@ -384,7 +389,12 @@ fn draw(table: &Table) -> Vec<String> {
 fn draw_grid(grid: &Grid, kept: usize) -> Vec<String> {
     let columns = grid.columns[..kept].iter();
     let heads: Vec<_> = columns.map(|column| (column.head, column.words)).collect();
-    draw_lines(&heads, grid.rows.iter().map(|row| &row.cells[..kept]))
+    draw_lines(&heads, shown(grid).map(|row| &row.cells[..kept]))
+}
+
+/// The rows that a terminal has room for.
+fn shown(grid: &Grid) -> impl Iterator<Item = &grid::Row> {
+    grid.rows.iter().filter(|row| row.class != MINOR)
 }
 
 /// The lines of a table of `heads`, each with whether its column holds words, and `rows`.

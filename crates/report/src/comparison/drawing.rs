@@ -10,6 +10,22 @@ use crate::error::ReportError;
 use crate::figures::canvas::{BLUE, Dot, Drawn, GREEN, GREY, Key, SKY, Sheet, Stroke, VERMILLION};
 use crate::figures::drawn;
 
+/// Changes that one figure has room for.
+const ROOM: usize = 24;
+
+/// What is drawn: everything, or where that is too much medians and what is no quantile, or the answer alone.
+fn shown<'a>(report: &'a ComparisonReport<'_>) -> Vec<&'a Compared<'a>> {
+    let all: Vec<_> = report.compared.iter().collect();
+    if all.len() <= ROOM {
+        return all;
+    }
+    let fewer = |one: &&Compared<'_>| !one.figure.ends_with("p90") && !one.figure.ends_with("p99");
+    let medians: Vec<_> = report.compared.iter().filter(fewer).collect();
+    let mut kept = if medians.len() <= ROOM { medians } else { report.answer() };
+    kept.truncate(ROOM);
+    kept
+}
+
 /// The one figure.
 pub(super) fn all(report: &ComparisonReport<'_>) -> Result<Vec<(String, String)>, ReportError> {
     Ok(vec![drawn(RATIOS, |svg| ratios(report, svg))?])
@@ -35,6 +51,7 @@ fn percents(one: &Compared<'_>) -> (f64, f64, f64) {
 }
 
 fn ratios(report: &ComparisonReport<'_>, svg: &mut String) -> Drawn {
+    let shown = shown(report);
     let mut legend = vec![(Key::Area(SKY), "equivalent: the narrowest margin")];
     let undecided = ComparisonVerdict::Undecided { repetitions_that_would_decide: None };
     for verdict in [
@@ -44,30 +61,32 @@ fn ratios(report: &ComparisonReport<'_>, svg: &mut String) -> Drawn {
         undecided,
     ] {
         let word = words::verdict(verdict);
-        if report.compared.iter().any(|one| words::verdict(one.comparison.verdict) == word) {
+        if shown.iter().any(|one| words::verdict(one.comparison.verdict) == word) {
             let (colour, dot) = look(verdict);
             legend.push((Key::Dot(colour, dot), word));
         }
     }
     let sheet = Sheet::new(svg, 420, &words::headline(report), &legend)?;
-    let margin = report.compared.iter().map(|one| one.comparing.margin).fold(1.0, f64::min);
+    let margin = shown.iter().map(|one| one.comparing.margin).fold(1.0, f64::min);
     let (low, high) = (100.0 * (1.0 / (1.0 + margin) - 1.0), 100.0 * margin);
-    let ends = report.compared.iter().map(percents).flat_map(|(low, _, high)| [low, high]);
+    let ends = shown.iter().map(|one| percents(one)).flat_map(|(low, _, high)| [low, high]);
     let y = Axis::around(ends.chain([low, high]));
-    let several = report.compared.iter().any(|one| one.candidate != report.compared[0].candidate);
-    let labels: Vec<String> = report
-        .compared
+    let several = shown.iter().any(|one| one.candidate != shown[0].candidate);
+    let labels: Vec<String> = shown
         .iter()
         .map(|one| match several {
-            true => format!("{}: {}", clean(one.candidate), clean(one.figure)),
-            false => clean(one.figure),
+            true => match report.letter(one.candidate) {
+                Some(letter) => format!("{letter}: {}", words::of_figure(one)),
+                None => format!("{}: {}", clean(one.candidate), words::of_figure(one)),
+            },
+            false => words::of_figure(one),
         })
         .collect();
     let title = format!("against {}", clean(report.baseline));
     let panel = sheet.places(&labels, &title, (y, "change (%)"))?;
     panel.band(low, high, SKY)?;
     panel.level(0.0, GREY, Stroke::Dashed)?;
-    for (place, one) in report.compared.iter().enumerate() {
+    for (place, one) in shown.iter().enumerate() {
         let (colour, dot) = look(one.comparison.verdict);
         panel.point(place as f64 + 0.5, percents(one), colour, dot)?;
     }

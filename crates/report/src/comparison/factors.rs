@@ -1,6 +1,8 @@
 //! What a full factorial says: the ranking of the factors, their effects and what two do to each other.
 
-use plimsoll_analysis::{Contrast, Effect, FactorialEffects};
+use std::fmt::Write as _;
+
+use plimsoll_analysis::{Contrast, Effect, FactorRank, FactorialEffects};
 use serde_json::{Value, json};
 
 use crate::clean::clean;
@@ -9,19 +11,36 @@ use crate::grid::{Column, Grid, Row};
 use crate::json::{number, optional, optional_estimate};
 use crate::numbers::{UNKNOWN, change, list, p_value, percent};
 
-/// The factor that matters most, in a sentence.
+/// What each factor does, the one that matters most first, in a sentence.
 pub(super) fn headline(figure: &str, effects: &FactorialEffects) -> String {
-    match effects.ranking.first() {
-        Some(first) => format!(
-            "{} moves the {} most: {} from {} to {}",
-            clean(&first.factor),
-            clean(figure),
-            change(first.ratio, first.interval.as_ref()),
-            clean(&first.lowest),
-            clean(&first.highest)
-        ),
-        None => "No factor was varied".to_owned(),
+    let by = |rank: &FactorRank| {
+        format!(
+            "{} from {} to {}",
+            change(rank.ratio, rank.interval.as_ref()),
+            clean(&rank.lowest),
+            clean(&rank.highest)
+        )
+    };
+    let Some((first, others)) = effects.ranking.split_first() else {
+        return "No factor was varied".to_owned();
+    };
+    let mut text =
+        format!("{} moves the {} most: {}", clean(&first.factor), clean(figure), by(first));
+    for other in others {
+        let _ = write!(text, "; {}: {}", clean(&other.factor), by(other));
+        if !claimed(effects, &other.factor) {
+            text.push_str(", which may be chance");
+        }
     }
+    if !claimed(effects, &first.factor) {
+        text = format!("Nothing may be claimed of the factors yet: {text}");
+    }
+    text
+}
+
+/// Whether any main effect of the factor may be claimed.
+fn claimed(effects: &FactorialEffects, factor: &str) -> bool {
+    effects.main.iter().any(|effect| effect.claimed && effect.contrasts[0].factor == factor)
 }
 
 /// Ranking and effects.
@@ -36,13 +55,13 @@ pub(super) fn sections(figure: &str, effects: &FactorialEffects) -> Vec<Section>
     }
     vec![
         Section {
-            title: "Factors by their effect".to_owned(),
+            title: format!("Factors by their effect on {}", clean(figure)),
             figure: None,
             table: Some(ranking_table(effects)),
             notes: ranking,
         },
         Section {
-            title: "Main effects and interactions".to_owned(),
+            title: format!("Main effects and interactions: {}", clean(figure)),
             figure: None,
             table: Some(effects_table(effects)),
             notes: vec![

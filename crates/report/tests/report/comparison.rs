@@ -17,7 +17,16 @@ fn compared<'a>(
     let comparing = Comparing { better, ..Comparing::default() };
     let comparison =
         compare(&exact(baseline), &exact(figures), comparing).expect("they are paired");
-    Compared { candidate, figure, comparing, comparison }
+    Compared {
+        candidate,
+        figure,
+        at: "",
+        unit: "",
+        values: None,
+        lower_bound: [false; 2],
+        comparing,
+        comparison,
+    }
 }
 
 const BASE: [f64; 4] = [100.0, 101.0, 99.0, 100.0];
@@ -63,34 +72,37 @@ fn effects() -> FactorialEffects {
 
 fn report<'a>(
     compared: &'a [Compared<'a>],
-    effects: Option<&'a FactorialEffects>,
+    effects: &'a [(&'a str, &'a FactorialEffects)],
 ) -> ComparisonReport<'a> {
     ComparisonReport {
         title: "qwen3-14b, max-num-seqs",
         baseline: "slots 16",
         compared,
-        effects: effects.map(|effects| ("capacity", effects)),
+        main: None,
+        effects,
+        remarks: &[],
+        next: None,
     }
 }
 
 #[test]
 fn terminal_of_every_verdict() {
-    assert_snapshot!(report(&four(), None).terminal(100, false));
+    assert_snapshot!(report(&four(), &[]).terminal(100, false));
 }
 
 #[test]
 fn markdown_with_factors() {
-    assert_snapshot!(report(&four()[..1], Some(&effects())).markdown());
+    assert_snapshot!(report(&four()[..1], &[("capacity", &effects())]).markdown());
 }
 
 #[test]
 fn terminal_of_factors_alone() {
-    assert_snapshot!(report(&[], Some(&effects())).terminal(80, false));
+    assert_snapshot!(report(&[], &[("capacity", &effects())]).terminal(80, false));
 }
 
 #[test]
 fn json_of_every_verdict_and_factors() {
-    let object = report(&four(), Some(&effects())).json();
+    let object = report(&four(), &[("capacity", &effects())]).json();
     assert_snapshot!(serde_json::to_string_pretty(&object).unwrap());
 }
 
@@ -98,7 +110,7 @@ fn json_of_every_verdict_and_factors() {
 fn each_verdict_has_its_sentence() {
     let all = four();
     let said = |place: usize| {
-        let text = report(&all[place..=place], None).terminal(100, false);
+        let text = report(&all[place..=place], &[]).terminal(100, false);
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     };
     assert!(said(0).contains("slots 32 against slots 16: capacity, req/s is better, by +20.0 %"));
@@ -106,22 +118,22 @@ fn each_verdict_has_its_sentence() {
     assert!(said(2).contains("is equivalent within 5 %"), "{}", said(2));
     assert!(said(3).contains("repetitions of each would probably decide it"), "{}", said(3));
     let single = [compared("b", "x", Better::Higher, &[100.0], &[130.0])];
-    let text = report(&single, None).terminal(100, false);
+    let text = report(&single, &[]).terminal(100, false);
     assert!(text.contains("no difference may be claimed"), "{text}");
     assert!(text.contains("how many repetitions would decide it is not known"), "{text}");
-    assert!(report(&[], None).markdown().contains("Nothing was compared."));
+    assert!(report(&[], &[]).markdown().contains("Nothing was compared."));
 }
 
 #[test]
 fn the_figure_shows_every_change_against_the_margin() {
     let all = four();
-    let figures = report(&all, None).figures().unwrap();
+    let figures = report(&all, &[]).figures().unwrap();
     let [(file, svg)] = &figures[..] else { panic!("{} figures", figures.len()) };
     assert_eq!(file, "comparison.svg");
     // Four changes and a key for each verdict; the hollow dot of what is undecided is two circles.
     assert_eq!(svg.matches("<circle").count(), 4 + 4 + 2);
     assert!(svg.contains("slots 64: TTFT p99") && svg.contains("change (%)"));
-    assert!(report(&[], Some(&effects())).figures().unwrap().is_empty());
+    assert!(report(&[], &[("capacity", &effects())]).figures().unwrap().is_empty());
 }
 
 #[test]
@@ -131,7 +143,7 @@ fn the_page_runs_nothing_and_text_from_outside_stays_text() {
     one[0].candidate = "<img src=x onerror=alert(1)>";
     one[0].figure = "p99\u{1b}[2J";
     let effects = effects();
-    let page = report(&one, Some(&effects)).html().unwrap();
+    let page = report(&one, &[("capacity", &effects)]).html().unwrap();
     assert!(page.contains("default-src 'none'") && page.contains("<svg"));
     for markup in ["<script", "<img", "\u{1b}"] {
         assert!(!page.contains(markup), "{markup}");
