@@ -101,10 +101,6 @@ pub use comparison::{
     compare, compare_all, compare_pairs, factorial_effects, holm, interleaving, latency_quantile,
     quantile_ratio,
 };
-pub use conclusion::{
-    ComparedFigure, ComparedLoad, Conclusion, FigureComparison, FigureEffects, SettingsComparison,
-    Wait, conclude,
-};
 pub use conclusion::scaling::{
     Apart, Parallel, ScalingConclusion, ScalingFamily, Shape, SizeOfGroup,
 };
