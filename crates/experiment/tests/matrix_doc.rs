@@ -26,6 +26,7 @@ kind = "saturation"
 name = "all"
 repetitions = 2
 order = "interleaved"
+margin = "5%"
 seed = 3
 self-test = "1s"
 allow = ["setting-not-applied"]
