@@ -12,7 +12,9 @@ use plimsoll_analysis::{Judgement, Printed};
 use plimsoll_command::{Exit, Gates, all_passed, has_colours, width};
 use plimsoll_experiment::{PeerTool, judge_folder, printed};
 use plimsoll_records::{Manifest, PointFile, Verdict};
-use plimsoll_report::{Gated, ReportInput, html, json, markdown, terminal, write_all};
+use plimsoll_report::{
+    Gated, ReportInput, Together, html, json, markdown, terminal, write_all, write_together,
+};
 
 /// Flags of `plimsoll report`.
 #[derive(Debug, Args)]
@@ -21,7 +23,7 @@ use plimsoll_report::{Gated, ReportInput, html, json, markdown, terminal, write_
                   gate was not passed, for the measurement is invalid; 5 a gate was not passed."
 )]
 pub(crate) struct Report {
-    /// Results folders; each gets a report of its own, one after the other.
+    /// Results folders; each gets a report of its own, one after the other, or all one (`--together`).
     #[arg(required = true, value_name = "RESULTS")]
     results: Vec<PathBuf>,
     /// Shows beside ours what this tool would have printed for the same requests: vllm, vllm-rust,
@@ -39,6 +41,10 @@ pub(crate) struct Report {
     /// folder of its name for each.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Makes one report of all folders: what each found, what differs between them, capacities against the
+    /// first, and their curves in one figure. `--out` writes its files; without, it is only printed.
+    #[arg(long, conflicts_with = "definitions")]
+    together: bool,
     #[command(flatten)]
     gates: Gates,
 }
@@ -64,6 +70,11 @@ impl Report {
             .map(|(results, report)| self.judge(results, report, &tools))
             .collect::<anyhow::Result<_>>()?;
         let inputs: Vec<_> = runs.iter().map(Run::input).collect();
+        if self.together {
+            self.all(&Together { runs: &inputs })?;
+            self.gates.write(&inputs)?;
+            return Ok(verdict_of_gates(&runs).into());
+        }
         for (place, input) in inputs.iter().enumerate() {
             if place > 0 && !self.json {
                 writeln!(std::io::stdout()).context("cannot write to standard output")?;
@@ -76,7 +87,7 @@ impl Report {
 
     /// Each results folder with the folder that its report goes to.
     fn places(&self) -> anyhow::Result<Vec<(PathBuf, PathBuf)>> {
-        let Some(out) = &self.out else {
+        let Some(out) = self.out.as_ref().filter(|_| !self.together) else {
             return Ok(self.results.iter().map(|path| (path.clone(), path.clone())).collect());
         };
         if let [only] = self.results.as_slice() {
@@ -108,6 +119,27 @@ impl Report {
         let gated = self.gates.judge(&judged.judgement);
         let (judgement, points) = (judged.judgement, judged.points);
         Ok(Run { results, report, manifest, judgement, points, printed, gated })
+    }
+
+    /// Writes the report of all folders where it is to go somewhere, and prints it.
+    fn all(&self, together: &Together<'_>) -> anyhow::Result<()> {
+        if let Some(dir) = &self.out {
+            std::fs::create_dir_all(dir)
+                .with_context(|| format!("cannot make {}", dir.display()))?;
+            write_together(together, dir).context("cannot write the report")?;
+        }
+        let mut out = std::io::stdout().lock();
+        if self.json {
+            writeln!(out, "{}", together.json())
+        } else {
+            let colour = has_colours(&out);
+            match self.format {
+                Format::Terminal => write!(out, "{}", together.terminal(width(), colour)),
+                Format::Markdown => write!(out, "{}", together.markdown()),
+                Format::Html => write!(out, "{}", together.html()?),
+            }
+        }
+        .context("cannot write to standard output")
     }
 
     /// Writes and prints the report of one folder.

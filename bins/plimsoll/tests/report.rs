@@ -163,6 +163,29 @@ fn what_cannot_be_reported_is_named() {
 }
 
 #[test]
+fn several_folders_make_one_report_together() {
+    let out = tempfile::tempdir().unwrap();
+    let copy = out.path().join("copy");
+    copy_all(results(), &copy);
+    let there = out.path().join("there");
+    let both = [text(results()), text(&copy), "--together"];
+    let shown = stdout(&report(&[both.as_slice(), &["--out", text(&there)]].concat()));
+    assert!(shown.starts_with("2 runs together"), "{shown}");
+    assert!(shown.contains("What differs between them") && shown.contains("copy"), "{shown}");
+    let written: Value =
+        serde_json::from_slice(&fs::read(there.join("report.json")).unwrap()).unwrap();
+    assert_eq!(written["runs"][1]["name"], "copy");
+    assert_eq!(written["differences"], serde_json::json!([]));
+    assert!(there.join("report.html").is_file() && there.join("report.md").is_file());
+    // Without a folder for it nothing is written.
+    let printed: Value =
+        serde_json::from_str(&stdout(&report(&[both.as_slice(), &["--json"]].concat()))).unwrap();
+    assert_eq!(printed, written);
+    assert!(!copy.join("report.md").exists());
+    refused(&[both.as_slice(), &["--definitions", "vllm"]].concat(), 2, &["--together"]);
+}
+
+#[test]
 fn gates_are_shown_and_decide_the_exit_code_of_reports_and_audits() {
     let out = tempfile::tempdir().unwrap();
     let run = |command: &str, gates: &[&str]| {

@@ -38,6 +38,21 @@ impl Estimate {
         Self { value: self.value * factor, low: self.low * factor, high: self.high * factor }
     }
 
+    /// This over `base`, which was estimated apart from it; `None` unless both are above 0.
+    ///
+    /// ratio = value / base; its interval is ratio * exp(-+ sqrt(a^2 + b^2)) with a and b the relative half
+    /// widths of the two: the delta method on ln(value) - ln(base). It has the confidence of the two.
+    #[must_use]
+    pub fn over(&self, base: &Self) -> Option<Self> {
+        let positive = |it: &Self| it.value > 0.0 && it.value.is_finite();
+        if !positive(self) || !positive(base) {
+            return None;
+        }
+        let ratio = self.value / base.value;
+        let half = self.relative_half_width().hypot(base.relative_half_width());
+        Some(Self { value: ratio, low: ratio * (-half).exp(), high: ratio * half.exp() })
+    }
+
     /// Half the interval's width over the value; infinite for a value of 0.
     #[must_use]
     pub fn relative_half_width(&self) -> f64 {
@@ -73,6 +88,13 @@ mod tests {
         }
         assert_eq!(Estimate::around(2.0, 0.5).relative_half_width(), 0.25);
         assert_eq!(Estimate::exact(0.0).relative_half_width(), f64::INFINITY);
+        let ratio = Estimate::around(30.0, 0.9).over(&Estimate::around(10.0, 0.4)).unwrap();
+        // 3 % and 4 % make 5 %.
+        assert!(
+            (ratio.value - 3.0).abs() < 1e-12 && (ratio.high - 3.0 * 0.05_f64.exp()).abs() < 1e-12
+        );
+        assert!((ratio.low * ratio.high - 9.0).abs() < 1e-12);
+        assert_eq!(Estimate::exact(1.0).over(&Estimate::exact(0.0)), None);
         assert!(Estimate::around(2.0, 0.5).contains(1.5) && !Estimate::exact(2.0).contains(1.5));
     }
 }

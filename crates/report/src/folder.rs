@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::{ReportError, ReportInput, figures, html, markdown};
+use crate::{ReportError, ReportInput, Together, figures, html, markdown};
 
 /// Writes `report.md`, `report.html` and `figs/*.svg` into `dir`, and says where the HTML is.
 ///
@@ -13,15 +13,35 @@ use crate::{ReportError, ReportInput, figures, html, markdown};
 /// # Errors
 /// When a figure or the page cannot be made, or a file cannot be written.
 pub fn write_all(input: &ReportInput<'_>, dir: &Path) -> Result<PathBuf, ReportError> {
+    write_forms(dir, &figures(input)?, &markdown(input), &html(input)?)
+}
+
+/// The same for several runs in one report, and `report.json` besides: there is no results folder that has
+/// its numbers.
+///
+/// # Errors
+/// As [`write_all`].
+pub fn write_together(together: &Together<'_>, dir: &Path) -> Result<PathBuf, ReportError> {
+    let path = write_forms(dir, &together.figures()?, &together.markdown(), &together.html()?)?;
+    write(&dir.join("report.json"), &format!("{}\n", together.json()))?;
+    Ok(path)
+}
+
+fn write_forms(
+    dir: &Path,
+    figures: &[(String, String)],
+    markdown: &str,
+    html: &str,
+) -> Result<PathBuf, ReportError> {
     let figs = dir.join("figs");
     fs::create_dir_all(&figs)
         .map_err(|source| ReportError::Write { path: figs.clone(), source })?;
-    for (name, svg) in figures(input)? {
-        write(&figs.join(name), &svg)?;
+    for (name, svg) in figures {
+        write(&figs.join(name), svg)?;
     }
-    write(&dir.join("report.md"), &markdown(input))?;
+    write(&dir.join("report.md"), markdown)?;
     let path = dir.join("report.html");
-    write(&path, &html(input)?)?;
+    write(&path, html)?;
     Ok(path)
 }
 

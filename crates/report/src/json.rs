@@ -116,7 +116,8 @@ pub fn json(input: &ReportInput<'_>) -> Value {
     Value::Object(object)
 }
 
-fn group(place: usize, ladder: &Ladder<'_>, input: &ReportInput<'_>) -> Value {
+/// One group, the `place`-th of its run.
+pub(crate) fn group(place: usize, ladder: &Ladder<'_>, input: &ReportInput<'_>) -> Value {
     let saturation = &ladder.group.saturation;
     json!({
         "factors": ladder.group.factors,

@@ -22,7 +22,7 @@
 //! [`Gate`] is a condition under which a measurement fails; [`ReportInput::with_gates`] shows what came of
 //! it, and [`junit()`] writes it, with the audit, as CI systems read it.
 //!
-//! Across runs: [`ScalingReport`] shows what more GPUs or replicas bought, [`ComparisonReport`] settings
+//! Across runs: [`Together`] holds several beside each other, [`ScalingReport`] shows what more GPUs or replicas bought, [`ComparisonReport`] settings
 //! held against each other, in the same forms; what they say comes from the analysis alone.
 //!
 //! Units: rates are per second, latencies milliseconds (seconds beyond 10 s in text), and every
@@ -94,12 +94,13 @@ mod server_time;
 mod settings;
 mod table;
 mod terminal;
+mod together;
 mod wording;
 
 pub use comparison::{Compared, ComparisonReport};
 pub use error::ReportError;
 pub use figures::figures;
-pub use folder::write_all;
+pub use folder::{write_all, write_together};
 pub use gate::{Gate, GateError, Gated, Standing};
 pub use html::html;
 pub use input::ReportInput;
@@ -109,3 +110,4 @@ pub use lints::{Audited, lints, lints_json};
 pub use markdown::markdown;
 pub use scaling::ScalingReport;
 pub use terminal::terminal;
+pub use together::Together;

@@ -13,3 +13,4 @@ mod observed;
 mod page;
 mod scaling;
 mod scaling_run;
+mod together;
