@@ -1,6 +1,6 @@
 //! Where a request's time goes, by the server's own counters, and how full the server was.
 
-use plimsoll_records::{ServerCounters, SettingRecord, SettingState, Tally};
+use plimsoll_records::{ServerCounters, ServerStart, SettingRecord, SettingState, Tally};
 
 use crate::LatencySummary;
 
@@ -68,15 +68,15 @@ pub(crate) fn hit_share(counters: &ServerCounters) -> Option<f64> {
 /// say what is in effect.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Ceilings {
-    /// Requests running, over all replicas: `max-num-seqs` x `data-parallel-size`.
+    /// Requests running, over all replicas: `max-num-seqs` x `data-parallel-size` x URLs.
     pub running: Option<f64>,
     /// Tokens of one step of one replica: `max-num-batched-tokens`.
     pub step_tokens: Option<f64>,
 }
 
 impl Ceilings {
-    /// The ceilings by these settings.
-    pub(crate) fn of(settings: &[SettingRecord]) -> Self {
+    /// The ceilings by these settings, which each server of this start has.
+    pub(crate) fn of(settings: &[SettingRecord], start: &ServerStart) -> Self {
         let number = |name: &str| -> Option<f64> {
             let setting = settings.iter().find(|setting| setting.name == name)?;
             let value = match (&setting.in_effect, setting.state) {
@@ -88,7 +88,8 @@ impl Ceilings {
             let number = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())?;
             (number.is_finite() && number > 0.0).then_some(number)
         };
-        let replicas = number("data-parallel-size").unwrap_or(1.0);
+        let replicas =
+            number("data-parallel-size").unwrap_or(1.0) * f64::from(start.replicas.max(1));
         Self {
             running: number("max-num-seqs").map(|slots| slots * replicas),
             step_tokens: number("max-num-batched-tokens"),
@@ -158,14 +159,14 @@ mod tests {
             setting("max-num-batched-tokens", Some(512), Some(2048), SettingState::Different),
             setting("max-num-seqs", Some(16), None, SettingState::Unknown),
         ];
-        let found = Ceilings::of(&settings);
+        let found = Ceilings::of(&settings, &ServerStart::default());
         assert_eq!(found, Ceilings { running: Some(64.0), step_tokens: Some(2048.0) });
         // Declared, and known not to be in effect: then it is not known what is.
         settings[2].state = SettingState::Different;
-        assert_eq!(Ceilings::of(&settings).running, None);
+        assert_eq!(Ceilings::of(&settings, &ServerStart::default()).running, None);
         settings[2].in_effect = Some("256".into());
-        assert_eq!(Ceilings::of(&settings[2..]).running, Some(256.0));
+        assert_eq!(Ceilings::of(&settings[2..], &ServerStart::default()).running, Some(256.0));
         settings[2].in_effect = Some("auto".into());
-        assert_eq!(Ceilings::of(&settings[2..]), Ceilings::default());
+        assert_eq!(Ceilings::of(&settings[2..], &ServerStart::default()), Ceilings::default());
     }
 }

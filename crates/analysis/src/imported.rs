@@ -114,7 +114,7 @@ pub(crate) fn summarise(point: &PointFile, record: &ImportedRecord) -> PointSumm
         server: ServerBreakdown::of(&point.server, &unknown()),
         gpu: GpuSummary::of(&point.gpus, work),
         counters: point.server,
-        ceilings: Ceilings::of(&point.settings),
+        ceilings: Ceilings::of(&point.settings, &point.server_start),
         server_start: point.server_start,
         timeline: Vec::new(),
         first_arrivals: Vec::new(),

@@ -97,7 +97,7 @@ pub fn summarise(point: &PointFile, rows: &[RequestRow], slo: &Slo) -> PointSumm
         server: ServerBreakdown::of(&point.server, &service_ttft),
         gpu: GpuSummary::of(&point.gpus, work),
         counters: point.server,
-        ceilings: Ceilings::of(&point.settings),
+        ceilings: Ceilings::of(&point.settings, &point.server_start),
         server_start: point.server_start,
         first_arrivals: first_arrivals(point, rows),
         timeline: timeline::timeline(point, rows, &in_flight),

@@ -23,7 +23,8 @@ pub(crate) struct Requests(Rc<Shared>);
 struct Shared {
     worker: u32,
     clock: RunClock,
-    client: Client,
+    /// For each replica one; requests go to them in turn.
+    clients: Vec<Client>,
     feeder: RefCell<Feeder>,
     /// Where requests are turns of conversations.
     conversations: Option<Conversations>,
@@ -43,7 +44,8 @@ struct Shared {
 pub(crate) struct RequestsPlan {
     pub(crate) worker: u32,
     pub(crate) clock: RunClock,
-    pub(crate) client: Client,
+    /// For each replica one, at least.
+    pub(crate) clients: Vec<Client>,
     pub(crate) feeder: Feeder,
     pub(crate) conversations: Option<Conversations>,
     pub(crate) rows: RowSender,
@@ -58,7 +60,7 @@ impl Requests {
         Self(Rc::new(Shared {
             worker: plan.worker,
             clock: plan.clock,
-            client: plan.client,
+            clients: plan.clients,
             feeder: RefCell::new(plan.feeder),
             conversations: plan.conversations,
             rows: RefCell::new(plan.rows),
@@ -74,25 +76,43 @@ impl Requests {
 
     /// Opens connections until so many are idle, or the server would not take one more.
     pub(crate) async fn warm_up(&self, connections: u32) {
-        let idle = self.0.client.warm_up(connections as usize).await;
-        tracing::debug!(worker = self.0.worker, idle, "connections opened ahead");
+        let clients = &self.0.clients;
+        for client in clients {
+            let idle = client.warm_up((connections as usize).div_ceil(clients.len())).await;
+            tracing::debug!(worker = self.0.worker, idle, "connections opened ahead");
+        }
     }
 
     /// Keeps so many connections idle beside the requests, until the value is dropped.
     pub(crate) fn keep_warm(&self, connections: u32) -> KeptWarm {
         if connections == 0 {
-            return KeptWarm(None);
+            return KeptWarm(Vec::new());
         }
-        let shared = Rc::clone(&self.0);
-        let keeping = async move {
-            shared.client.keep_warm(connections as usize).await;
+        let of_each = (connections as usize).div_ceil(self.0.clients.len());
+        let keeping = |place: usize| {
+            let shared = Rc::clone(&self.0);
+            let keeping = async move {
+                shared.clients[place].keep_warm(of_each).await;
+            };
+            tokio::task::spawn_local(keeping).abort_handle()
         };
-        KeptWarm(Some(tokio::task::spawn_local(keeping).abort_handle()))
+        KeptWarm((0..self.0.clients.len()).map(keeping).collect())
     }
 
-    /// What the client knows of itself.
+    /// What the clients know of themselves, as of one: they are on one thread and on one clock.
     pub(crate) fn client_report(&self) -> ClientReport {
-        self.0.client.report()
+        let reports = self.0.clients.iter().map(Client::report);
+        let all = reports.reduce(|mut all, one| {
+            all.read_delay.merge(&one.read_delay);
+            ClientReport {
+                socket_fallbacks: all.socket_fallbacks + one.socket_fallbacks,
+                connections_opened: all.connections_opened + one.connections_opened,
+                clock_steps: all.clock_steps.max(one.clock_steps),
+                clock_stepped: all.clock_stepped.max(one.clock_stepped),
+                ..all
+            }
+        });
+        all.expect("a worker has a client for each replica, and there is one at least")
     }
 
     /// Completes when no request is in flight.
@@ -120,13 +140,11 @@ impl Requests {
 
 /// A reserve of idle connections that is being kept.
 #[derive(Debug)]
-pub(crate) struct KeptWarm(Option<AbortHandle>);
+pub(crate) struct KeptWarm(Vec<AbortHandle>);
 
 impl Drop for KeptWarm {
     fn drop(&mut self) {
-        if let Some(task) = &self.0 {
-            task.abort();
-        }
+        self.0.iter().for_each(AbortHandle::abort);
     }
 }
 
@@ -163,6 +181,14 @@ impl Shared {
             turn: encoded.turn,
             keep_answer: self.conversations.as_ref().is_some_and(Conversations::keep_answers),
         })
+    }
+
+    /// The client of a start: replicas take turns by its number, whichever worker has it, and a
+    /// conversation stays where it began.
+    fn client(&self, start: Start) -> &Client {
+        let replicas = self.clients.len() as u64;
+        // A remainder fits where its divisor came from.
+        &self.clients[(start.index % replicas) as usize]
     }
 
     /// The id of a start's row.
@@ -247,7 +273,7 @@ impl Target for Requests {
         async move {
             match request {
                 Ok(request) => {
-                    let (measured, answer) = this.shared.client.converse(due, request).await;
+                    let (measured, answer) = this.shared.client(start).converse(due, request).await;
                     if this.shared.conversations.is_some() {
                         let now = this.shared.clock.now();
                         let answer = match measured.outcome() {

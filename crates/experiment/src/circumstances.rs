@@ -8,13 +8,14 @@ use plimsoll_gpu::GpuSampler;
 use plimsoll_records::{
     CacheState, GpuWindow, PointDir, SamplingRecord, ServerCounters, ServerStart, SettingRecord,
 };
-use plimsoll_server::LaunchError;
+use plimsoll_server::{LaunchError, MetricsSampler, ServerSamples};
 use plimsoll_units::{Clock as _, RunClock, RunNanos};
 use tokio::runtime::Runtime;
 
 use crate::error::RunError;
 use crate::interrupt::Interrupt;
 use crate::target::Target;
+use crate::together::{labelled, together};
 
 /// Longest wait for a server to become idle between two points.
 pub(crate) const IDLE_LIMIT: Duration = Duration::from_secs(30);
@@ -77,7 +78,7 @@ impl<'a> Circumstances<'a> {
     pub(crate) fn begin(&mut self, dir: &PointDir, runtime: &Runtime) -> Result<(), RunError> {
         if let Some(target) = &mut self.target {
             self.cache = target.before_point(&dir.server_log(), runtime)?;
-            drop(target.metrics.take());
+            target.metrics.iter().for_each(|metrics| drop(metrics.take()));
         }
         if let Some(gpus) = self.gpus {
             drop(gpus.take());
@@ -88,7 +89,7 @@ impl<'a> Circumstances<'a> {
     /// The window begins or ends at this moment.
     pub(crate) fn edge(&self) {
         if let Some(target) = &self.target {
-            target.metrics.scrape_now();
+            target.metrics.iter().for_each(MetricsSampler::scrape_now);
         }
     }
 
@@ -111,14 +112,28 @@ impl<'a> Circumstances<'a> {
                 wait_for_scrape(self.clock, target, window.end);
                 seen.lost = target.check().err();
             }
-            let samples = target.metrics.take();
-            if samples.has_page() {
-                let (counters, sampling) = samples.window(window.start, window.end);
-                (seen.server, seen.server_sampling) = (counters, Some(sampling));
-                dir.write_server(samples.rows())?;
+            let samples: Vec<_> = target.metrics.iter().map(MetricsSampler::take).collect();
+            if samples.iter().any(ServerSamples::has_page) {
+                let windows = samples.iter().map(|it| it.window(window.start, window.end));
+                if let Some((counters, sampling)) = together(windows.collect()) {
+                    (seen.server, seen.server_sampling) = (counters, Some(sampling));
+                }
+                let urls = target.urls();
+                let rows = samples.iter().enumerate().flat_map(|(place, samples)| {
+                    let url = urls.get(place);
+                    samples.rows().map(move |row| match url {
+                        Some(url) => labelled(row, url),
+                        None => row,
+                    })
+                });
+                dir.write_server(rows)?;
             }
             seen.settings = target.settings_of_note();
-            seen.server_start = ServerStart { number: target.number, prefix_cache: self.cache };
+            seen.server_start = ServerStart {
+                number: target.number,
+                prefix_cache: self.cache,
+                replicas: u32::try_from(target.metrics.len()).unwrap_or(u32::MAX),
+            };
         }
         if let Some(gpus) = self.gpus {
             let samples = gpus.take();
@@ -144,13 +159,15 @@ impl<'a> Circumstances<'a> {
         let Some(target) = &self.target else { return true };
         let start = self.clock.now();
         while self.clock.now() - start < IDLE_LIMIT && !interrupt.is_raised() {
-            target.metrics.scrape_now();
+            target.metrics.iter().for_each(MetricsSampler::scrape_now);
             std::thread::sleep(Duration::from_millis(100));
-            let latest = target.metrics.latest();
+            let latest = || target.metrics.iter().filter_map(MetricsSampler::latest);
             // A page that says it but does not come is that of a server with much to do.
-            let says = latest.is_some_and(|(_, sample)| sample.idle().is_some());
-            let now = latest.filter(|(at, _)| *at >= start).and_then(|(_, sample)| sample.idle());
-            if now == Some(true) || (!says && self.clock.now() - start >= IDLE_BLIND) {
+            let says = latest().filter(|(_, sample)| sample.idle().is_some()).count();
+            let idle =
+                latest().filter(|(at, sample)| *at >= start && sample.idle() == Some(true)).count();
+            let all_say = says == target.metrics.len();
+            if idle == says && (all_say || self.clock.now() - start >= IDLE_BLIND) {
                 return true;
             }
         }
@@ -161,9 +178,12 @@ impl<'a> Circumstances<'a> {
 /// Waits for a scrape from behind the window, for as long as one may take.
 fn wait_for_scrape(clock: RunClock, target: &Target, end: RunNanos) {
     let begun = clock.now();
-    target.metrics.scrape_now();
+    target.metrics.iter().for_each(MetricsSampler::scrape_now);
+    let has_read = |metrics: &MetricsSampler| {
+        metrics.is_blind() || metrics.latest().is_some_and(|(at, _)| at >= end)
+    };
     while clock.now() - begun < LAST_SCRAPE {
-        if target.metrics.is_blind() || target.metrics.latest().is_some_and(|(at, _)| at >= end) {
+        if target.metrics.iter().all(has_read) {
             return;
         }
         std::thread::sleep(Duration::from_millis(5));

@@ -59,8 +59,9 @@ impl Crew {
     ) -> Result<Self, RunError> {
         let mut remarks = Vec::new();
         let mut packets = None;
-        if plan.client.stamps >= StampSource::Packet {
-            match capture(&plan.client.endpoint, plan.clock, writer.sender()) {
+        if plan.stamps() >= StampSource::Packet {
+            let endpoints = plan.clients.iter().map(|client| &client.endpoint);
+            match capture(endpoints, plan.clock, writer.sender()) {
                 Ok(capture) => packets = Some(capture),
                 Err(why) => remarks.push(format!(
                     "{}: packets are not captured ({why}); stamps are those of the sockets",
@@ -79,11 +80,17 @@ impl Crew {
             let (wish, cap) = (plan.matrix.client.prewarm, plan.matrix.load.max_in_flight);
             workers.push(Worker::spawn(WorkerPlan {
                 worker,
-                client: ClientConfig {
-                    abort: switches.abort.clone(),
-                    meter,
-                    ..plan.client.clone()
-                },
+                clients: plan
+                    .clients
+                    .iter()
+                    .map(|client| ClientConfig {
+                        abort: switches.abort.clone(),
+                        meter: meter.clone(),
+                        ..client.clone()
+                    })
+                    .collect(),
+                clock: plan.clock,
+                stamps: plan.stamps(),
                 feeder,
                 encoder: plan.encoder(),
                 rows: writer.sender(),

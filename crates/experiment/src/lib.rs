@@ -78,6 +78,7 @@ mod self_test;
 mod stamping;
 mod summary_row;
 mod target;
+mod together;
 mod tokenizer;
 mod worker;
 

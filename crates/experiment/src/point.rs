@@ -12,7 +12,7 @@ use plimsoll_client::ClientConfig;
 use plimsoll_load::{ClosedLoop, Driver, OpenLoop, Schedule};
 use plimsoll_records::{
     FindingCode, OfferedLoad, Phases, PointDir, PointEnd, PointFile, PointWriter, ProbeRecord,
-    RequestRow, WorkloadRecord, read_point,
+    RequestRow, StampSource, WorkloadRecord, read_point,
 };
 use plimsoll_server::LaunchError;
 use plimsoll_units::{Clock as _, Rate, RunClock, RunNanos};
@@ -46,8 +46,8 @@ pub(crate) struct PointPlan<'a> {
     pub(crate) load: PointLoad,
     pub(crate) seed: u64,
     pub(crate) clock: RunClock,
-    /// With the stamps that are asked for.
-    pub(crate) client: &'a ClientConfig,
+    /// For each replica one, with the stamps that are asked for; alike but for their endpoints.
+    pub(crate) clients: &'a [ClientConfig],
     pub(crate) encoder: &'a Encoder,
     pub(crate) workload: WorkloadRecord,
     /// The trace that the requests come from, if they do.
@@ -78,6 +78,11 @@ impl PointPlan<'_> {
     /// The bodies of the point, by the index of the arrival.
     pub(crate) fn encoder(&self) -> Encoder {
         self.encoder.starting_at(self.ordinal * PROMPTS_PER_POINT)
+    }
+
+    /// The stamps that are asked for.
+    pub(crate) fn stamps(&self) -> StampSource {
+        self.clients.first().map_or(StampSource::User, |client| client.stamps)
     }
 
     /// The arrivals of an open loop.
@@ -184,7 +189,7 @@ pub(crate) fn measure(
         },
         ended,
         workers: coordinator.worker_records(&workers),
-        stamps: stamps_record(plan.client.stamps, clients, capture.as_ref()),
+        stamps: stamps_record(plan.stamps(), clients, capture.as_ref()),
         clock: coordinator.clock_record(),
         server: seen.server,
         server_sampling: seen.server_sampling,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use plimsoll_server::{ServerError, TokenizeInput, UnreachableCause};
+use plimsoll_server::{ControlClient, ServerError, TokenizeInput, UnreachableCause};
 use plimsoll_units::{Clock as _, RunClock, RunNanos};
 use plimsoll_workload::{Api, BodyTemplate, Encoder};
 use serde::Deserialize;
@@ -13,7 +13,7 @@ use crate::error::RunError;
 use crate::interrupt::Interrupt;
 use crate::matrix::ClientTable;
 use crate::plan::GroupPlan;
-use crate::target::Target;
+use crate::target::{Replica, Target};
 use crate::tokenizer::Tokenizer;
 
 /// Where the prompt of a single request is taken from, far from those of any point.
@@ -46,8 +46,14 @@ pub(crate) fn preflight(
 ) -> Result<Preflight, RunError> {
     let workload = &group.workload;
     let mut remarks: Vec<String> = workload.remarks().iter().map(ToString::to_string).collect();
-    let ask = Ask { target, runtime, interrupt };
+    let ask = Ask { target, control: &target.control, runtime, interrupt };
     let template = probe_fields(&ask, table, &mut remarks)?;
+    for Replica { url, control } in &target.replicas {
+        let body = template.encode("Say hello.", 2)?;
+        Ask { control, ..ask }
+            .patiently(&template, &body)?
+            .map_err(|refusal| RunError::Probe(format!("{url}: {}", refusal.message)))?;
+    }
     let mut counter = Counter {
         ask: &ask,
         template: template.clone(),
@@ -203,8 +209,11 @@ impl Refusal {
 }
 
 /// How the server is asked before any load.
+#[derive(Clone, Copy)]
 struct Ask<'a> {
     target: &'a Target,
+    /// The one of its replicas that is asked.
+    control: &'a ControlClient,
     runtime: &'a Runtime,
     interrupt: &'a Interrupt,
 }
@@ -243,7 +252,7 @@ impl Ask<'_> {
         body: Bytes,
     ) -> Result<Result<Bytes, Refusal>, RunError> {
         let path = template.api.path();
-        let response = self.wait(self.target.control.post_json(path, body))?;
+        let response = self.wait(self.control.post_json(path, body))?;
         let text = String::from_utf8_lossy(&response.body);
         let refused = |message: String| Ok(Err(Refusal { status: response.status, message }));
         let quote = |text: &str| self.target.quote(text, 300);
@@ -320,7 +329,7 @@ impl Counter<'_> {
     /// The count of the server.
     fn ask_for(&mut self, text: &str) -> Result<u32, RunError> {
         if self.by_tokenize {
-            let control = &self.ask.target.control;
+            let control = self.ask.control;
             let input = match self.template.api {
                 Api::Chat => TokenizeInput::Chat(text),
                 Api::Completions => TokenizeInput::Prompt(text),

@@ -98,7 +98,7 @@ fn test(
         load: plan.shape.load,
         seed: plan.seed,
         clock: client.clock,
-        client: &client,
+        clients: std::slice::from_ref(&client),
         encoder: &encoder,
         workload: WorkloadRecord {
             shared_prefix: Some(0.0),

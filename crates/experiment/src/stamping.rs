@@ -46,18 +46,21 @@ impl Grade {
     }
 }
 
-/// The capture of a point whose client connects to `endpoint`, which gives each row to `rows`.
+/// The capture of a point whose client connects to `endpoints`, which gives each row to `rows`.
 ///
 /// # Errors
 /// Why there is none, in words.
-pub(crate) fn capture(
-    endpoint: &Endpoint,
+pub(crate) fn capture<'a>(
+    endpoints: impl IntoIterator<Item = &'a Endpoint>,
     clock: RunClock,
     mut rows: RowSender,
 ) -> Result<Capture, String> {
     // Looked up once, as each worker's client does: a server behind many addresses is captured whole.
-    let addresses = (endpoint.host(), endpoint.port()).to_socket_addrs();
-    let mut remotes: Vec<SocketAddr> = addresses.map_err(|error| error.to_string())?.collect();
+    let mut remotes: Vec<SocketAddr> = Vec::new();
+    for endpoint in endpoints {
+        let addresses = (endpoint.host(), endpoint.port()).to_socket_addrs();
+        remotes.extend(addresses.map_err(|error| error.to_string())?);
+    }
     remotes.sort_unstable();
     remotes.dedup();
     let config = CaptureConfig::new(remotes, clock);

@@ -1,6 +1,7 @@
 //! The server of a group of points: started by the run, or found; what it says of itself; its end.
 
 mod launch;
+mod replicas;
 mod sim;
 
 use std::collections::BTreeSet;
@@ -21,6 +22,7 @@ use crate::interrupt::Interrupt;
 use crate::matrix::{ClientTable, Launch, MatrixSource, SamplersTable, ServerTable};
 
 pub(crate) use launch::{process_command, settings_flags};
+pub(crate) use replicas::Replica;
 pub(crate) use sim::sim_parts;
 
 /// Limit for one request to the control plane before any load.
@@ -47,7 +49,10 @@ pub(crate) struct Opening<'a> {
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) control: ControlClient,
-    pub(crate) metrics: MetricsSampler,
+    /// The servers beside it that share the requests.
+    pub(crate) replicas: Vec<Replica>,
+    /// Who reads the metrics of each, the first one's first.
+    pub(crate) metrics: Vec<MetricsSampler>,
     pub(crate) model: ModelInfo,
     /// Its settings, declared and in effect.
     pub(crate) settings: Vec<SettingRecord>,
@@ -72,9 +77,7 @@ impl Target {
         let mut owned =
             launch::obtain(source, table, opening.seed, &opening.log, api_key.as_slice())?;
         let key = api_key.as_deref().map(ApiKey::new).transpose()?;
-        let period = opening.samplers.metrics_period.get();
-        let metrics = ControlClient::new(owned.url(), key.clone(), METRICS_TIMEOUT.max(period))?;
-        let control = ControlClient::new(owned.url(), key, CONTROL_TIMEOUT)?;
+        let control = ControlClient::new(owned.url(), key.clone(), CONTROL_TIMEOUT)?;
         if matches!(table.launch, Launch::Process | Launch::Compose) {
             let limit = table.ready_limit.get();
             let cancelled = || interrupt.is_raised();
@@ -85,23 +88,27 @@ impl Target {
                 ready => drop(ready?),
             }
         }
-        let identity = runtime.block_on(interrupt.unless(control.identify()))??;
-        let model = choose_model(&identity.models, table.model.as_deref())?;
         let log = match table.launch {
             Launch::Attach => table.log.as_ref().map(|log| source.folder().join(log)),
             _ => Some(opening.log.clone()),
         };
-        let in_effect =
-            runtime.block_on(interrupt.unless(collect_settings(&control, log.as_deref())))?;
-        let settings = compare_settings(&table.settings, &in_effect);
-        let metrics = MetricsSampler::start(metrics, opening.clock, period)
-            .map_err(RunError::io("start the thread that reads the server's metrics"))?;
+        let mut first = Said::by(&control, opening, log.as_deref())?;
+        let mut metrics = vec![sampler(owned.url(), key.clone(), opening)?];
+        let mut replicas = Vec::new();
+        for url in table.attached().into_iter().skip(1) {
+            let control = ControlClient::new(url, key.clone(), CONTROL_TIMEOUT)?;
+            first.join(&Said::by(&control, opening, None)?, url, source)?;
+            metrics.push(sampler(url, key.clone(), opening)?);
+            replicas.push(Replica { url: url.to_owned(), control });
+        }
+        let Said { identity, model, settings, remarks } = first;
         Ok(Self {
             control,
+            replicas,
             metrics,
             model,
             settings,
-            remarks: in_effect.remarks().to_vec(),
+            remarks,
             number: opening.number,
             owned,
             identity,
@@ -163,8 +170,19 @@ impl Target {
 
     /// Whether it runs on this machine.
     pub(crate) fn is_local(table: &ServerTable) -> bool {
-        let (launch, url) = (table.launch.as_str().to_owned(), table.url.clone());
-        TargetRecord { launch, url: url.unwrap_or_default(), ..TargetRecord::default() }.is_here()
+        let urls: Vec<_> = table.attached().into_iter().map(str::to_owned).collect();
+        let (launch, url) = (table.launch.as_str().to_owned(), urls.first().cloned());
+        let url = url.unwrap_or_default();
+        TargetRecord { launch, url, urls, ..TargetRecord::default() }.is_here()
+    }
+
+    /// The base URLs of all its replicas, where it has several; else none.
+    pub(crate) fn urls(&self) -> Vec<String> {
+        if self.replicas.is_empty() {
+            return Vec::new();
+        }
+        let others = self.replicas.iter().map(|replica| replica.url.clone());
+        std::iter::once(self.owned.url().to_owned()).chain(others).collect()
     }
 
     /// Ends the server if the run started it; what is to be said of how it ended.
@@ -189,6 +207,22 @@ impl Target {
             ));
         }
         (!said.is_empty()).then(|| format!("the server's end: {}", said.join("; ")))
+    }
+
+    /// How the measuring client reaches it, and each replica beside it: requests go to them in turn.
+    pub(crate) fn clients(
+        &self,
+        source: &MatrixSource,
+        table: &ClientTable,
+        clock: RunClock,
+    ) -> Result<Vec<ClientConfig>, RunError> {
+        let mut clients = vec![self.client(source, table, clock)?];
+        for replica in &self.replicas {
+            let endpoint =
+                replica.url.parse().map_err(|error| source.error_at("server.urls", error))?;
+            clients.push(ClientConfig { endpoint, ..clients[0].clone() });
+        }
+        Ok(clients)
     }
 
     /// How the measuring client reaches it.
@@ -238,7 +272,7 @@ impl Target {
         TargetRecord {
             launch: self.owned.launch().to_owned(),
             url: self.owned.url().to_owned(),
-            urls: Vec::new(),
+            urls: self.urls(),
             model: self.model.id.clone(),
             server,
             version,
@@ -248,6 +282,66 @@ impl Target {
             command: self.owned.command(),
         }
     }
+}
+
+/// What a server says of itself.
+struct Said {
+    identity: Identity,
+    model: ModelInfo,
+    settings: Vec<SettingRecord>,
+    remarks: Vec<String>,
+}
+
+impl Said {
+    /// Asks the server behind `control`, whose log may be read as well.
+    fn by(
+        control: &ControlClient,
+        opening: &Opening<'_>,
+        log: Option<&Path>,
+    ) -> Result<Self, RunError> {
+        let Opening { table, runtime, interrupt, .. } = *opening;
+        let identity = runtime.block_on(interrupt.unless(control.identify()))??;
+        let model = choose_model(&identity.models, table.model.as_deref())?;
+        let in_effect = runtime.block_on(interrupt.unless(collect_settings(control, log)))?;
+        let settings = compare_settings(&table.settings, &in_effect);
+        Ok(Self { identity, model, settings, remarks: in_effect.remarks().to_vec() })
+    }
+
+    /// Takes in what a replica at `url` says: it must serve the same model, and what else differs is
+    /// remarked on.
+    fn join(&mut self, other: &Self, url: &str, source: &MatrixSource) -> Result<(), RunError> {
+        if self.model.id != other.model.id {
+            return Err(source
+                .error_at(
+                    "server.urls",
+                    format!(
+                        "{url} serves {}, the first replica {}: requests can only be shared by servers of one \
+                         model; name it as server.model if they serve several",
+                        other.model.id, self.model.id
+                    ),
+                )
+                .into());
+        }
+        // The shortest context is that of them all.
+        let lengths = [self.model.max_model_len, other.model.max_model_len];
+        self.model.max_model_len = lengths.into_iter().flatten().min();
+        self.remarks.extend(replicas::other_kind(&self.identity, &other.identity, url));
+        self.remarks.extend(replicas::agree(&mut self.settings, &other.settings, url));
+        self.remarks.extend(other.remarks.iter().map(|remark| format!("{url}: {remark}")));
+        Ok(())
+    }
+}
+
+/// Who reads the metrics of the server at `url`.
+fn sampler(
+    url: &str,
+    key: Option<ApiKey>,
+    opening: &Opening<'_>,
+) -> Result<MetricsSampler, RunError> {
+    let period = opening.samplers.metrics_period.get();
+    let control = ControlClient::new(url, key, METRICS_TIMEOUT.max(period))?;
+    MetricsSampler::start(control, opening.clock, period)
+        .map_err(RunError::io("start the thread that reads the server's metrics"))
 }
 
 /// Makes the folder of `log`.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use plimsoll_client::{CaptureHandle, Client, ClientConfig, ClientReport};
 use plimsoll_load::{Driver, Lags, Stop, pacing_runtime};
-use plimsoll_records::RowSender;
+use plimsoll_records::{RowSender, StampSource};
 use plimsoll_units::{Clock as _, RunClock, RunNanos};
 use plimsoll_workload::{Encoder, Feeder};
 
@@ -25,7 +25,10 @@ pub(crate) const PREWARM_LIMIT: Duration = Duration::from_secs(3);
 /// What a worker is made from.
 pub(crate) struct WorkerPlan {
     pub(crate) worker: u32,
-    pub(crate) client: ClientConfig,
+    /// For each replica one.
+    pub(crate) clients: Vec<ClientConfig>,
+    pub(crate) clock: RunClock,
+    pub(crate) stamps: StampSource,
     pub(crate) feeder: Feeder,
     /// What encodes the further turns, where requests are turns of conversations.
     pub(crate) encoder: Encoder,
@@ -130,17 +133,16 @@ impl Worker {
 }
 
 fn work(plan: WorkerPlan) -> Result<WorkerEnd, RunError> {
-    let (clock, stamps) = (plan.client.clock, plan.client.stamps);
     let runtime = pacing_runtime().map_err(RunError::io("make a worker's runtime"))?;
     let requests = Requests::new(RequestsPlan {
         worker: plan.worker,
-        clock,
-        client: Client::new(plan.client)?,
+        clock: plan.clock,
+        clients: plan.clients.into_iter().map(Client::new).collect::<Result<_, _>>()?,
         feeder: plan.feeder,
         conversations: Conversations::new(plan.encoder),
         rows: plan.rows,
         capture: plan.capture,
-        stamps,
+        stamps: plan.stamps,
         live: plan.live,
     });
     if plan.reserve.ahead > 0 {

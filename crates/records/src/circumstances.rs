@@ -121,6 +121,9 @@ pub struct ServerStart {
     pub number: u32,
     /// What was done about the prefix cache before the point.
     pub prefix_cache: CacheState,
+    /// Servers of their own that share the requests, each behind its URL; 0 and 1 alike where it is one.
+    #[serde(default)]
+    pub replicas: u32,
 }
 
 /// What was done about the server's prefix cache before a point.

@@ -212,7 +212,11 @@ impl<'a> Targets<'a> {
         }
         row("Launch", self.values(|t| launch(&t.launch).map(str::to_owned)), Unknown::LeftOut);
         row("Command", self.values(|t| t.command.as_deref().map(clean)), Unknown::LeftOut);
-        row("URL", self.values(|t| Some(clean(&t.url))), Unknown::LeftOut);
+        let urls = |target: &TargetRecord| match target.urls.as_slice() {
+            [] => clean(&target.url),
+            urls => urls.iter().map(|url| clean(url)).collect::<Vec<_>>().join(", "),
+        };
+        row("URL", self.values(|t| Some(urls(t))), Unknown::LeftOut);
         rows
     }
 

@@ -93,6 +93,7 @@ impl<'a> ReportInput<'a> {
             name.map(clean),
             target.version.as_deref().map(clean),
             (!target.url.is_empty()).then(|| format!("at {}", clean(&target.url))),
+            (target.urls.len() > 1).then(|| format!("and {} more", target.urls.len() - 1)),
         ];
         let text = words.into_iter().flatten().collect::<Vec<_>>().join(" ");
         if text.is_empty() { "a server that was not named".to_owned() } else { text }

@@ -250,7 +250,8 @@ mod tests {
                 fixture.point.server.prefix_cache_queries_tokens = Some(1000.0);
                 fixture.point.server.prefix_cache_hits_tokens = Some(1000.0 * share);
                 let number = if prefix_cache == CacheState::Fresh { n as u32 } else { 0 };
-                fixture.point.server_start = plimsoll_records::ServerStart { number, prefix_cache };
+                fixture.point.server_start =
+                    plimsoll_records::ServerStart { number, prefix_cache, replicas: 1 };
                 let summary = crate::summarise(&fixture.point, &[], &crate::Slo::default());
                 crate::AuditedPoint { summary, findings: Vec::new() }
             })

@@ -16,6 +16,10 @@ pub struct ServerTable {
     /// Its base URL, for `launch = "attach"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// The base URLs of replicas that share the requests, each a server of its own, for `launch = "attach"`;
+    /// either these or `url`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub urls: Vec<String>,
     /// The model's name; the server's first one when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
@@ -61,6 +65,7 @@ impl Default for ServerTable {
         Self {
             launch: Launch::default(),
             url: None,
+            urls: Vec::new(),
             model: None,
             api_key_env: None,
             settings: BTreeMap::new(),
@@ -75,6 +80,13 @@ impl Default for ServerTable {
             ready_limit: span(600),
             stop_grace: span(30),
         }
+    }
+}
+
+impl ServerTable {
+    /// The base URLs of an attached server and of its replicas, in order; none where it is not attached.
+    pub(crate) fn attached(&self) -> Vec<&str> {
+        self.url.iter().chain(&self.urls).map(String::as_str).collect()
     }
 }
 

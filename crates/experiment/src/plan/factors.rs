@@ -4,13 +4,15 @@
 //! name and sets several paths at once, for things that only make sense together, such as a prompt
 //! profile's two lengths or the two sides of a comparison.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::MOST_POINTS;
 use crate::matrix::{Launch, Matrix, MatrixError, MatrixSource};
 
 /// The tables whose keys can be varied.
 const TABLES: [&str; 4] = ["server", "workload", "load", "client"];
+/// The factor whose values are lists.
+const URLS: &str = "server.urls";
 
 /// One combination: what each factor is called there, and what is set for it.
 #[derive(Clone, Debug, Default)]
@@ -101,7 +103,13 @@ fn levels(
     let mut levels: Vec<Level> = Vec::new();
     for value in values {
         let level = if is_path {
-            let name = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let name = match value {
+                toml::Value::String(text) => text.clone(),
+                toml::Value::Array(urls) if factor == URLS && counts_differ(values) => {
+                    urls.len().to_string()
+                }
+                other => other.to_string(),
+            };
             Level { name, settings: vec![(factor.to_owned(), value.clone())] }
         } else {
             bundle(source, place, value)?
@@ -114,6 +122,13 @@ fn levels(
         levels.push(level);
     }
     Ok(levels)
+}
+
+/// Whether lists of URLs are told apart by how many they have, which is a shorter name.
+fn counts_differ(values: &[toml::Value]) -> bool {
+    let counts = values.iter().map(|value| value.as_array().map(Vec::len));
+    let different: BTreeSet<_> = counts.clone().flatten().collect();
+    counts.clone().all(|count| count.is_some()) && different.len() == counts.count()
 }
 
 /// `{ name = "short", "workload.input-tokens" = 64, "workload.output-tokens" = 32 }`
@@ -179,7 +194,7 @@ fn refuse_what_cannot_be_varied(
     let set = |path: &str| combination.settings.iter().find(|(own, _)| own == path);
     let launch = set("server.launch").and_then(|(_, value)| value.as_str());
     let attached = launch.map_or(matrix.server.launch == Launch::Attach, |text| text == "attach");
-    if !attached || set("server.url").is_some() {
+    if !attached || set("server.url").or(set("server.urls")).is_some() {
         return Ok(());
     }
     let varied = combination.settings.iter().find(|(path, _)| overlap("server.settings", path));
@@ -250,6 +265,19 @@ profile = [
         };
         let both = format!("side = [{}, {}]", bundle("a", 8000, 16), bundle("b", 8001, 32));
         assert_eq!(labels(&both), ["side=a", "side=b"]);
+    }
+
+    #[test]
+    fn lists_of_urls_are_called_by_their_number_where_that_tells_them_apart() {
+        let urls = |lists: &str| {
+            labels(&format!("\"server.launch\" = [\"attach\"]\n\"server.urls\" = [{lists}]"))
+        };
+        assert_eq!(
+            urls(r#"["http://a"], ["http://a", "http://b"]"#),
+            ["server.launch=attach server.urls=1", "server.launch=attach server.urls=2"]
+        );
+        let by_name = urls(r#"["http://a"], ["http://b"]"#);
+        assert!(by_name[1].ends_with(r#"server.urls=["http://b"]"#), "{by_name:?}");
     }
 
     #[test]

@@ -8,6 +8,8 @@ use crate::matrix::{
 };
 use crate::target::{process_command, settings_flags, sim_parts};
 
+/// Most replicas behind URLs of their own: as many as one packet capture tells apart.
+const MOST_URLS: usize = 64;
 /// Any port, to try a command line with.
 const SOME_PORT: u16 = 8000;
 
@@ -30,14 +32,7 @@ pub(super) fn check(source: &MatrixSource, matrix: &Matrix) -> Result<(), Matrix
     check_samplers(source, &matrix.samplers)?;
     match server.launch {
         Launch::Sim => sim_parts(source, server).map(drop),
-        Launch::Attach => match server.url.as_deref().map(str::parse::<Endpoint>) {
-            Some(Ok(_)) => Ok(()),
-            Some(Err(error)) => Err(source.error_at("server.url", error)),
-            None => Err(source.error_at(
-                "server",
-                "launch = \"attach\" needs the URL of the server, like url = \"http://localhost:8000\"",
-            )),
-        },
+        Launch::Attach => check_urls(source, server),
         Launch::Process => process_command(source, server, SOME_PORT).map(drop),
         Launch::Compose => {
             if server.file.is_none() {
@@ -51,12 +46,46 @@ pub(super) fn check(source: &MatrixSource, matrix: &Matrix) -> Result<(), Matrix
     }
 }
 
+/// Either one URL or those of replicas, no two of which are the same server.
+fn check_urls(source: &MatrixSource, server: &ServerTable) -> Result<(), MatrixError> {
+    if server.url.is_some() && !server.urls.is_empty() {
+        return Err(source.error_at(
+            "server.urls",
+            "a server has either `url`, or `urls` for all its replicas; leave one of the two",
+        ));
+    }
+    let key = if server.urls.is_empty() { "server.url" } else { "server.urls" };
+    let mut known: Vec<Endpoint> = Vec::new();
+    for url in server.attached() {
+        let endpoint: Endpoint = url.parse().map_err(|error| source.error_at(key, error))?;
+        if known.contains(&endpoint) {
+            return Err(source.error_at(
+                key,
+                format!("{endpoint} stands there twice: each replica has a URL of its own"),
+            ));
+        }
+        known.push(endpoint);
+    }
+    match known.len() {
+        0 => Err(source.error_at(
+            "server",
+            "launch = \"attach\" needs the URL of the server, like url = \"http://localhost:8000\"",
+        )),
+        1..=MOST_URLS => Ok(()),
+        urls => Err(source.error_at(
+            key,
+            format!("{urls} replicas are too many; at most {MOST_URLS} are allowed"),
+        )),
+    }
+}
+
 /// Each key belongs to some ways of obtaining a server; elsewhere it would be passed over in silence.
 fn check_keys(source: &MatrixSource, server: &ServerTable) -> Result<(), MatrixError> {
     use Launch::{Attach, Compose, Process};
     let usual = ServerTable::default();
-    let keys: [(&str, bool, &[Launch]); 11] = [
+    let keys: [(&str, bool, &[Launch]); 12] = [
         ("url", server.url.is_some(), &[Attach]),
+        ("urls", !server.urls.is_empty(), &[Attach]),
         ("log", server.log.is_some(), &[Attach]),
         ("command", server.command.is_some(), &[Process]),
         ("folder", server.folder.is_some(), &[Process]),

@@ -146,8 +146,9 @@ impl Run<'_> {
     ) -> Result<AuditedPoint, RunError> {
         let Place { group, ref mut target, found, .. } = *place;
         let Asked { id, matrix, load, repetition, probe } = asked;
-        let mut client = target.client(&self.plan.source, &matrix.client, self.clock)?;
-        client.stamps = Grade::find(matrix.client.stamps).source;
+        let mut clients = target.clients(&self.plan.source, &matrix.client, self.clock)?;
+        let stamps = Grade::find(matrix.client.stamps).source;
+        clients.iter_mut().for_each(|client| client.stamps = stamps);
         // The points after a probe are likely to be as long as it; those after a pilot are not.
         let after = self.time_left(if probe.is_some() { matrix } else { &group.matrix });
         let plan = PointPlan {
@@ -159,7 +160,7 @@ impl Run<'_> {
             load,
             seed: derive_seed(self.plan.seed, 16 + self.ordinal),
             clock: self.clock,
-            client: &client,
+            clients: &clients,
             encoder: &found.encoder,
             workload: WorkloadRecord {
                 shared_prefix: group.workload.shared_token_share(),

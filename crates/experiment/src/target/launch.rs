@@ -28,7 +28,9 @@ pub(super) fn obtain(
     let port = || table.port.map_or_else(free_port, Ok);
     Ok(match table.launch {
         Launch::Sim => Box::new(OwnedSim::start(source, table, seed)?),
-        Launch::Attach => Box::new(Attached::new(table.url.clone().unwrap_or_default())),
+        Launch::Attach => {
+            Box::new(Attached::new(table.attached().first().copied().unwrap_or_default()))
+        }
         Launch::Process => {
             let port = port().map_err(RunError::io("find a free port"))?;
             let spec = ProcessSpec {

@@ -89,6 +89,7 @@ fn of_1_2() -> Expected {
     targets.for_each(|target| target.urls = vec![]);
     then.point_file.imported = None;
     then.point_file.probe = None;
+    then.point_file.server_start.replicas = 0;
     then.summary.iter_mut().for_each(|row| row.probe = None);
     then
 }

@@ -246,7 +246,7 @@ pub(crate) fn point_file() -> PointFile {
             cpu_share: Some(0.00390625),
             remark: Some("1 scrape timed out".to_owned()),
         }),
-        server_start: ServerStart { number: 0, prefix_cache: CacheState::Fresh },
+        server_start: ServerStart { number: 0, prefix_cache: CacheState::Fresh, replicas: 2 },
         settings: settings(),
         settings_allowed: true,
         gpus: vec![gpu_window()],

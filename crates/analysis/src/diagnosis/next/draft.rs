@@ -121,6 +121,12 @@ fn without_nulls(value: &mut Value) {
 fn names(value: &Value, factor: &str, name: &str) -> bool {
     match value.get("name") {
         Some(own) if !factor.contains('.') => own == name,
+        // Lists of URLs are called by their number where that tells them apart.
+        None if factor == "server.urls"
+            && value.as_array().is_some_and(|urls| urls.len().to_string() == name) =>
+        {
+            true
+        }
         _ => same(value, name),
     }
 }
