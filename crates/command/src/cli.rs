@@ -3,11 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
-use plimsoll_experiment::{MatrixError, MatrixSource, RunOptions};
+use plimsoll_experiment::{Kind, MatrixError, MatrixSource, RunOptions};
 use plimsoll_records::{AuditPolicy, Denied, FindingCode, Tool};
 
 use crate::measure::{BuiltIn, Experiment};
 use crate::output::Output;
+
+/// What a single URL lacks for a scaling.
+const ONE_SIZE: &str = "the server behind one --url has one size, and nothing can be said of how it scales: give --url once \
+    for each replica (they are measured one, two, three, ... at a time), or a matrix that starts the server in \
+    several sizes, like matrices/scaling-vllm.toml";
 
 /// The flags of an experiment; name and description are the binary's.
 #[derive(Debug, Parser)]
@@ -21,7 +26,8 @@ pub(crate) struct Cli {
     /// The matrix, a TOML file; see matrices/ for examples.
     matrix: Option<PathBuf>,
     /// Measures the server at this base URL; the matrix's own `server` table is put aside. `compare` takes
-    /// two or more, and compares those servers: the matrix's factors are put aside, too.
+    /// two or more, and compares those servers: the matrix's factors are put aside, too. `scaling` takes one for
+    /// each replica, and measures the first, the first two, and so on.
     #[arg(long)]
     url: Vec<String>,
     /// The model's name; the server's first one by default.
@@ -60,13 +66,22 @@ impl Cli {
             }
         };
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
-        if let Some(url) = self.url.first() {
-            // The whole table: the model and the settings of the matrix's own server are not this one's.
+        // The whole table: the model and the settings of the matrix's own server are not this one's.
+        let several = self.url.len() > 1;
+        let all = serde_json::json!(self.url);
+        if several && experiment.kind == Kind::Scaling {
+            let sizes: Vec<_> = (1..=self.url.len()).map(|size| &self.url[..size]).collect();
+            // An array of JSON is one of TOML.
+            source.set(format!("server={{ launch = \"attach\", urls = {all} }}"));
+            source.set(format!("factors.\"server.urls\"={}", serde_json::json!(sizes)));
+        } else if let Some(url) = self.url.first() {
+            if self.matrix.is_none() && experiment.kind == Kind::Scaling {
+                return Err(source.error_at("server.urls", ONE_SIZE));
+            }
             source.set(format!("server={{ launch = \"attach\", url = {} }}", quoted(url)));
-        }
-        if self.url.len() > 1 {
-            let urls: Vec<String> = self.url.iter().map(|url| quoted(url)).collect();
-            source.set(format!("factors={{ \"server.url\" = [{}] }}", urls.join(", ")));
+            if several {
+                source.set(format!("factors={{ \"server.url\" = {all} }}"));
+            }
         }
         if self.url.len() == 1 {
             let matrix = source.parse()?;
@@ -123,7 +138,6 @@ pub(crate) fn tool(name: &str) -> Tool {
 #[cfg(test)]
 mod tests {
     use clap::FromArgMatches as _;
-    use plimsoll_experiment::Kind;
 
     use super::*;
 
@@ -150,7 +164,7 @@ mod tests {
         plimsoll_experiment::Plan::new(source).expect("there are two settings");
         let refused = parsed(Kind::Saturation, &two).expect_err("one server has a capacity");
         assert!(refused.to_string().contains("cannot be used multiple times"), "{refused}");
-        assert_eq!(parsed(Kind::Scaling, &two[..2]).expect("one is taken").url, ["http://a:1"]);
+        assert_eq!(parsed(Kind::Lowload, &two[..2]).expect("one is taken").url, ["http://a:1"]);
         // One server alone is what it is.
         let cli = parsed(Kind::Compare, &two[..2]).expect("one is taken");
         let source = cli.matrix(&experiment).expect("it is a matrix");
@@ -183,5 +197,26 @@ mod tests {
         let refused = plimsoll_experiment::Plan::new(source.expect("the plan refuses it"));
         let error = refused.expect_err("both cannot be").to_string();
         assert!(error.contains("`cold-start` is allowed and denied"), "{error}");
+    }
+
+    #[test]
+    fn several_urls_are_replicas_and_scaling_measures_them_one_after_the_other() {
+        let text = "[experiment]\nkind = \"scaling\"\n[workload]\ninput-tokens = 8\noutput-tokens = 8\n\
+                    [load]\nrates = [1]\n";
+        let matrix = BuiltIn { name: "mine.toml", text };
+        let experiment =
+            Experiment { kind: Kind::Scaling, about: "", simulator: matrix, attach: matrix };
+        let of = |urls: &[&str]| {
+            let flags = urls.iter().flat_map(|url| ["--url", url]);
+            let cli = Cli::try_parse_from(["scaling"].into_iter().chain(flags)).expect("flags");
+            cli.matrix(&experiment).and_then(|source| source.parse())
+        };
+        let two = of(&["http://a", "http://b"]).expect("two sizes");
+        assert_eq!(two.server.urls, ["http://a", "http://b"]);
+        let lists = two.factors["server.urls"].iter();
+        let counts: Vec<_> = lists.map(|urls| urls.as_array().map(Vec::len)).collect();
+        assert_eq!(counts, [Some(1), Some(2)]);
+        let refused = of(&["http://a"]).expect_err("one size").to_string();
+        assert!(refused.contains("give --url once for each replica"), "{refused}");
     }
 }

@@ -56,7 +56,7 @@ pub fn main(experiment: &Experiment) -> ExitCode {
 #[must_use]
 pub fn command(kind: Kind) -> clap::Command {
     let command = Cli::command().name(kind.as_str()).bin_name(kind.as_str());
-    if kind == Kind::Compare {
+    if matches!(kind, Kind::Compare | Kind::Scaling) {
         return command;
     }
     // Of one server alone more can be asked.

@@ -34,6 +34,7 @@ deny = ["warnings"]
 [server]
 launch = "attach"
 url = "http://localhost:8000"
+urls = ["http://localhost:8001"]
 model = "m"
 api-key-env = "KEY"
 settings = { max-num-seqs = 8 }

@@ -124,6 +124,26 @@ fn every_senseless_value_is_refused_with_its_place() {
             "launch = \"attach\"\nsettings =",
             "m.toml:4: server: launch = \"attach\" needs",
         ),
+        (
+            "settings =",
+            "launch = \"attach\"\nurls = [\"http://x\", \"ftp://x\"]\nsettings =",
+            "m.toml:6: server.urls: `ftp://x`",
+        ),
+        (
+            "settings =",
+            "launch = \"attach\"\nurls = [\"http://x:80\", \"http://x/v1\"]\nsettings =",
+            "m.toml:6: server.urls: http://x/v1 stands there twice",
+        ),
+        (
+            "settings =",
+            "launch = \"attach\"\nurl = \"http://x\"\nurls = [\"http://y\"]\nsettings =",
+            "m.toml:7: server.urls: a server has either `url`, or `urls`",
+        ),
+        (
+            "settings =",
+            "urls = [\"http://x\", \"http://y\"]\nsettings =",
+            "m.toml:5: server.urls: it means nothing with launch = \"sim\"",
+        ),
         (base, "[client]\nworkers = 0\n", "m.toml:12: client.workers"),
         (base, "[client]\nrequest-timeout = \"0s\"\n", "m.toml:12: client.request-timeout: 0s"),
         (base, "[client]\ntemperature = -1\n", "m.toml:12: client.temperature"),
