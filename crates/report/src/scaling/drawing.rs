@@ -59,7 +59,10 @@ fn speedup(report: &ScalingReport<'_>, svg: &mut String) -> Drawn {
         let stroke = if chosen { Stroke::Solid(3) } else { Stroke::Dotted };
         legend.push((Key::Line(colour(fit.law), stroke), fit.law.name()));
     }
-    let sheet = Sheet::new(svg, 500, &words::headline(report), &legend)?;
+    // The speed-up alone: the whole sentence would run off the sheet.
+    let headline = words::headline(report);
+    let title = headline.split(';').next().unwrap_or_default();
+    let sheet = Sheet::new(svg, 500, title, &legend)?;
     let most = scaling.speedups.iter().map(|gain| gain.n).fold(base, f64::max);
     // Room for the ideal, unless that would press everything else to the floor.
     let highest = scaling.speedups.iter().map(|gain| gain.speedup.high).fold(1.0, f64::max);

@@ -44,6 +44,9 @@ pub(super) fn headline(report: &ScalingReport<'_>) -> String {
         plain(gain.n),
         three_digits(100.0 * share)
     );
+    if gain.bound == Bound::Measured && gain.speedup.contains(1.0) {
+        text.push_str("; the interval holds 1, so it may be no gain at all");
+    }
     if let Some(fit) = report.chosen() {
         // The intervals do not explain how far the points lie off it: then they follow none of them.
         let off = fit.misfit.is_some_and(|chance| chance < MISFIT);

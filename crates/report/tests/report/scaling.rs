@@ -88,6 +88,10 @@ fn what_cannot_be_said_is_not() {
         .collect();
     let text = report(&bent, &judged(&bent)).terminal(100, false);
     assert!(text.contains("no law holds") && !text.contains("the points follow"), "{text}");
+    // A gain that may be none.
+    let flat = [point(1.0, 30.0, 4.0), point(2.0, 33.0, 6.0)];
+    let text = report(&flat, &judged(&flat)).terminal(100, false);
+    assert!(text.contains("the interval holds 1"), "{text}");
     // A bound below: the headline says so, and no number stands for the speed-up itself.
     let points = load_limited();
     let text = report(&points, &judged(&points)).terminal(100, false);
