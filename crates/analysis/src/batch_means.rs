@@ -68,6 +68,33 @@ pub(crate) fn controlled_rate(
     }
 }
 
+/// The mean of `values`, in the order of time, with its 95 % interval; `None` for fewer than two.
+///
+/// They are joined into k batches of neighbours whose numbers differ by one at most, and the half width is
+/// t(0.975, k - 1) * sd of the batches' means / sqrt(k). k is 30 or the number of values, whichever is
+/// less, and falls as in [`rate`] while neighbouring batches are alike. The value is the mean of all. Source: as
+/// [`rate`].
+pub(crate) fn mean(values: &[f64]) -> Option<Estimate> {
+    let n = values.len();
+    if n < 2 {
+        return None;
+    }
+    let most = n.min(BATCHES[0]);
+    let fewer = BATCHES.into_iter().filter(|&k| k < most);
+    let mut half = 0.0;
+    for k in std::iter::once(most).chain(fewer) {
+        let batches: Vec<f64> = (0..k)
+            .map(|batch| &values[batch * n / k..(batch + 1) * n / k])
+            .map(|batch| batch.iter().sum::<f64>() / batch.len() as f64)
+            .collect();
+        half = student_t(k - 1) * standard_error(&batches);
+        if lag_one(&batches) <= 1.645 / (k as f64).sqrt() {
+            break;
+        }
+    }
+    Some(Estimate::around(values.iter().sum::<f64>() / n as f64, half))
+}
+
 /// The mean of the batches that `batched` makes for k, with the half width for that k which is
 /// the largest whose batches are not alike; `lost` degrees of freedom went into estimates.
 fn interval(seconds: f64, lost: usize, batched: impl Fn(usize) -> Vec<f64>) -> Estimate {
@@ -153,6 +180,40 @@ mod tests {
         let found = rate(&bins, 5.0);
         assert!((found.value - 2.0).abs() < 1e-12);
         assert!((found.high - 2.0 - 2.2622 * 2.1082 / 10_f64.sqrt()).abs() < 1e-3, "{found:?}");
+    }
+
+    #[test]
+    fn a_mean_of_few_values_by_hand() {
+        assert_eq!(mean(&[]), None);
+        assert_eq!(mean(&[3.0]), None);
+        // Mean 5, sd 2, n = 3: half width 4.3027 * 2 / sqrt(3) = 4.968.
+        let found = mean(&[5.0, 3.0, 7.0]).unwrap();
+        assert_eq!(found.value, 5.0);
+        assert!((found.high - 5.0 - 4.968).abs() < 1e-3, "{found:?}");
+        assert_eq!(mean(&[4.0; 100]), Some(Estimate::exact(4.0)));
+    }
+
+    #[test]
+    fn a_mean_of_neighbours_that_are_alike_is_less_sure() {
+        // The truth is 10. Values that remember 0.9 of the one before: an interval from 300 independent
+        // ones would hold it in about a third of the cases.
+        let series = |smooth: f64, seed: u64| -> Vec<f64> {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let mut level = 0.0;
+            let mut next = || {
+                let shock: f64 = StandardNormal.sample(&mut rng);
+                level = smooth * level + shock;
+                10.0 + level
+            };
+            // The first ones remember that it began at 10.
+            (0..350).map(|_| next()).skip(50).collect()
+        };
+        for (smooth, least) in [(0.0, 182), (0.9, 165)] {
+            let held = (1..=200)
+                .filter(|&seed| mean(&series(smooth, seed)).is_some_and(|it| it.contains(10.0)));
+            let held = held.count();
+            assert!(held >= least, "smooth {smooth}: {held} of 200");
+        }
     }
 
     #[test]

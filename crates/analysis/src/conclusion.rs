@@ -1,7 +1,13 @@
 //! What an experiment concludes from its groups together, beyond what each of them says alone.
 
 mod comparison;
+mod case;
+#[cfg(test)]
+mod fixture;
+mod lowload;
 pub(crate) mod scaling;
+mod scenarios;
+mod waited;
 
 use plimsoll_records::{Finding, Manifest, PointFile};
 
@@ -11,6 +17,12 @@ use scaling::ScalingConclusion;
 pub use comparison::{
     ComparedFigure, ComparedLoad, FigureComparison, FigureEffects, SettingsComparison, Wait,
 };
+pub use case::{Case, CaseState};
+pub use lowload::LowLoad;
+pub use scenarios::{
+    CaseEffect, MarginalPrefill, ModelSize, ScenarioCase, Scenarios, SettingEffect,
+};
+pub use waited::Waited;
 
 /// What an experiment concludes.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,6 +34,10 @@ pub enum Conclusion {
     Scaling(ScalingConclusion),
     /// Every setting against the first.
     Comparison(Box<SettingsComparison>),
+    /// What users wait for at a low load.
+    LowLoad(LowLoad),
+    /// What single requests and small closed loops cost.
+    Scenarios(Scenarios),
 }
 
 /// The conclusion of the experiment that `manifest` names, and what the audit has against it.
@@ -42,6 +58,12 @@ pub fn conclude(
         Question::Difference => {
             let (comparison, findings) = comparison::compared(manifest, groups);
             (Conclusion::Comparison(Box::new(comparison)), findings)
+        }
+        Question::Latency if manifest.experiment == "lowload" => {
+            (Conclusion::LowLoad(LowLoad::of(groups)), Vec::new())
+        }
+        Question::Latency => {
+            (Conclusion::Scenarios(Scenarios::of(manifest, groups)), Vec::new())
         }
         _ => (Conclusion::None, Vec::new()),
     }

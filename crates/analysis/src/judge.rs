@@ -1,6 +1,8 @@
 //! From audited points to the judgement of a run.
 
-use plimsoll_records::{AuditPolicy, Finding, OfferedLoad, PointFile, RequestRow, Severity};
+use plimsoll_records::{
+    AuditPolicy, Finding, FindingCode, OfferedLoad, PointFile, RequestRow, Severity,
+};
 
 use crate::judgement::verdict;
 use crate::searched;
@@ -60,7 +62,8 @@ pub fn judge(points: Vec<AuditedPoint>) -> Judgement {
 #[must_use]
 pub fn judge_for(question: Question, points: Vec<AuditedPoint>, policy: &AuditPolicy) -> Judgement {
     let mut members: Vec<Vec<AuditedPoint>> = Vec::new();
-    for point in points.into_iter().map(|point| point.under(policy)) {
+    for point in points {
+        let point = asked(question, point).under(policy);
         let factors = &point.summary.factors;
         match members.iter_mut().find(|points| points[0].summary.factors == *factors) {
             Some(points) => points.push(point),
@@ -103,6 +106,19 @@ pub fn judge_for(question: Question, points: Vec<AuditedPoint>, policy: &AuditPo
     Judgement { verdict, groups, findings, question, conclusion }.with_findings(Vec::new())
 }
 
+/// The point as it counts for the question: single requests and small closed loops are asked for their
+/// latencies, whose intervals say how sure few requests are, so that they are few is worth a note.
+fn asked(question: Question, mut point: AuditedPoint) -> AuditedPoint {
+    let few =
+        question == Question::Latency && matches!(point.summary.load, OfferedLoad::Closed { .. });
+    for finding in point.findings.iter_mut().filter(|_| few) {
+        if finding.code == FindingCode::WindowShort {
+            (finding.severity, finding.was) = (Severity::Note, None);
+        }
+    }
+    point
+}
+
 /// The findings as they count under `policy`, gravest first.
 fn ruled(findings: impl IntoIterator<Item = Finding>, policy: &AuditPolicy) -> Vec<Finding> {
     let mut findings: Vec<Finding> = findings.into_iter().map(|it| policy.rule(it)).collect();
@@ -120,7 +136,7 @@ fn load(point: &PointSummary) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use plimsoll_records::{Denied, FindingCode, PointEnd, Verdict};
+    use plimsoll_records::{Denied, Outcome, PointEnd, Verdict};
 
     use super::*;
     use crate::Estimate;
@@ -219,6 +235,45 @@ mod tests {
         assert_eq!(judgement.groups[0].saturation.voided, ["r20"]);
         assert_eq!(judgement.verdict, Verdict::Qualified);
         assert!(judgement.groups[0].saturation.capacity_per_s.is_some());
+    }
+
+    #[test]
+    fn few_requests_of_a_closed_loop_are_a_note_where_latency_is_asked() {
+        let judged = |question, load: OfferedLoad, deny| {
+            let mut fixture = Fixture::with(11, 1.0, 20.0);
+            fixture.point.load = load;
+            let point = AuditedPoint::of(&fixture.point, &fixture.rows, &Slo::default());
+            let policy = AuditPolicy { deny, ..AuditPolicy::default() };
+            // As a run does it: what is denied is so before the judgement.
+            let found = judge_for(question, vec![point.under(&policy)], &policy).findings;
+            let found = found.iter().find(|finding| finding.code == FindingCode::WindowShort);
+            found.map(|finding| finding.severity)
+        };
+        let closed = || OfferedLoad::Closed { concurrency: 1 };
+        let open = Fixture::clean().point.load;
+        let latency = Question::Latency;
+        assert_eq!(judged(latency, closed(), vec![]), Some(Severity::Note));
+        assert_eq!(judged(latency, open, vec![]), Some(Severity::Warning));
+        assert_eq!(judged(Question::Capacity, closed(), vec![]), Some(Severity::Warning));
+        assert_eq!(judged(latency, closed(), vec![Denied::Warnings]), Some(Severity::Note));
+        let code = vec![Denied::Code(FindingCode::WindowShort)];
+        assert_eq!(judged(latency, closed(), code), Some(Severity::Error));
+    }
+
+    #[test]
+    fn a_group_without_an_answer_leaves_the_others_theirs_where_latency_is_asked() {
+        let judged = |question, all: bool| {
+            let mut points = ladder();
+            points[0].point.factors.insert("case".to_owned(), "long".to_owned());
+            for point in points.iter_mut().take(if all { 9 } else { 1 }) {
+                point.rows.iter_mut().for_each(|row| row.outcome = Outcome::HttpStatus);
+            }
+            let of = |it: &Fixture| AuditedPoint::of(&it.point, &it.rows, &Slo::default());
+            judge_for(question, points.iter().map(of).collect(), &AuditPolicy::default()).verdict
+        };
+        assert_eq!(judged(Question::Latency, false), Verdict::Qualified);
+        assert_eq!(judged(Question::Latency, true), Verdict::Invalid);
+        assert_eq!(judged(Question::Difference, false), Verdict::Invalid);
     }
 
     #[test]

@@ -48,16 +48,21 @@ impl Judgement {
 
 /// What the run is worth: *invalid* when a finding about the whole run is an error, or a group has
 /// no answer to the question (no capacity, or no point that is left); *qualified* when any finding is a
-/// warning or an error; else *valid*.
+/// warning or an error; else *valid*. Where latency is asked, a group without a point that is left is an
+/// answer of its own (this prompt does not fit, say), as long as another one has some.
 pub(crate) fn verdict(question: Question, groups: &[Group], findings: &[Finding]) -> Verdict {
-    let unknown = groups.iter().any(|group| {
+    let is_unknown = |group: &Group| {
         let found = &group.saturation;
         if question.needs_capacity() {
             found.capacity_per_s.is_none()
         } else {
             usable(&group.points, &found.voided).next().is_none()
         }
-    });
+    };
+    let unknown = match question {
+        Question::Latency => groups.iter().all(is_unknown),
+        _ => groups.iter().any(is_unknown),
+    };
     let run_error = findings.iter().any(|f| f.severity == Severity::Error && f.point.is_none());
     if groups.is_empty() || unknown || run_error {
         Verdict::Invalid

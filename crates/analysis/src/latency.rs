@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use plimsoll_records::RequestRow;
+use plimsoll_units::RunNanos;
 
 use crate::quantile::{quantile, weighted_quantile};
-use crate::{LatencySummary, SloMetric};
+use crate::{Estimate, LatencySummary, SloMetric, batch_means};
 
 /// First token - intended, from the moment the schedule meant; `None` without a token.
 pub(crate) fn ttft(row: &RequestRow) -> Option<Duration> {
@@ -22,6 +23,11 @@ pub(crate) fn tpot(row: &RequestRow) -> Option<Duration> {
     let gaps = row.output_count().checked_sub(1).filter(|&gaps| gaps > 0)?;
     let span = row.last_token? - row.first_token()?;
     Some(Duration::from_nanos((span.as_nanos() / u128::from(gaps)) as u64))
+}
+
+/// Last token - first token: the time for every token but the first; `None` where no token came.
+pub(crate) fn decode(row: &RequestRow) -> Option<Duration> {
+    Some(row.last_token? - row.first_token()?)
 }
 
 /// Done - intended.
@@ -48,6 +54,8 @@ pub(crate) fn describe(mut samples: Vec<u64>, missing: u64) -> LatencySummary {
         n,
         missing,
         mean: mean(sum, n),
+        mean_low: None,
+        mean_high: None,
         min: samples.first().copied().map(Duration::from_nanos),
         max: samples.last().copied().map(Duration::from_nanos),
         p50: quantile(&samples, 0.5),
@@ -67,6 +75,8 @@ pub(crate) fn describe_weighted(mut samples: Vec<(u64, u32)>, missing: u64) -> L
         n,
         missing,
         mean: mean(sum, n),
+        mean_low: None,
+        mean_high: None,
         min: samples.first().map(|&(nanos, _)| Duration::from_nanos(nanos)),
         max: samples.last().map(|&(nanos, _)| Duration::from_nanos(nanos)),
         p50: weighted_quantile(&samples, n, 0.5),
@@ -86,21 +96,27 @@ pub(crate) fn of_requests<'a>(
     value: impl Fn(&RequestRow) -> Option<Duration>,
 ) -> LatencySummary {
     let mut missing = 0;
-    let samples: Vec<u64> = rows
+    let mut samples: Vec<(RunNanos, u64)> = rows
         .filter_map(|row| {
             let found = value(row);
             missing += u64::from(found.is_none());
             // Half the range of u64 is 292 years: no latency of a run saturates.
-            found.map(|span| span.as_nanos() as u64)
+            found.map(|span| (row.intended, span.as_nanos() as u64))
         })
         .collect();
-    describe(samples, missing)
+    samples.sort_unstable();
+    let in_time: Vec<f64> = samples.iter().map(|&(_, nanos)| nanos as f64).collect();
+    let mean = batch_means::mean(&in_time).map(Estimate::not_negative);
+    let nanos = |nanos: f64| Duration::from_nanos(nanos.round() as u64);
+    LatencySummary {
+        mean_low: mean.map(|mean| nanos(mean.low)),
+        mean_high: mean.map(|mean| nanos(mean.high)),
+        ..describe(samples.into_iter().map(|(_, nanos)| nanos).collect(), missing)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use plimsoll_units::RunNanos;
-
     use super::*;
     use crate::audit::fixture::{MS, row};
 
@@ -130,6 +146,21 @@ mod tests {
         let mut request = row(0, RunNanos::ZERO, 50 * MS, 10 * MS, 5);
         request.sent = Some(RunNanos::from_nanos(30 * MS));
         assert_eq!((ttft(&request), service_ttft(&request)), (ms(50), ms(20)));
+    }
+
+    #[test]
+    fn a_mean_has_its_interval_from_the_order_of_time() {
+        // TTFTs of 3, 5 and 7 ms, the rows out of order: mean 5 ms, half width 4.968 ms.
+        let at = |id: u64, first: u64| row(id, RunNanos::from_nanos(id), first * MS, MS, 2);
+        let rows = [at(2, 7), at(0, 5), at(1, 3)];
+        let found = of_requests(rows.iter(), ttft);
+        assert_eq!(found.mean, ms(5));
+        let (low, high) = (found.mean_low.unwrap(), found.mean_high.unwrap());
+        assert!(low.abs_diff(Duration::from_micros(32)) < Duration::from_micros(1), "{low:?}");
+        assert!(high.abs_diff(Duration::from_micros(9968)) < Duration::from_micros(1), "{high:?}");
+        let one = of_requests(rows[..1].iter(), ttft);
+        assert_eq!((one.n, one.mean, one.mean_low), (1, ms(7), None));
+        assert_eq!(of_requests(rows.iter(), decode).mean, ms(1));
     }
 
     #[test]

@@ -63,6 +63,7 @@ mod conclusion;
 mod definitions;
 mod diagnosis;
 mod estimate;
+mod failure;
 mod fall;
 mod gaps;
 mod goodput;
@@ -105,8 +106,9 @@ pub use conclusion::scaling::{
     Apart, Parallel, ScalingConclusion, ScalingFamily, Shape, SizeOfGroup,
 };
 pub use conclusion::{
-    ComparedFigure, ComparedLoad, Conclusion, FigureComparison, FigureEffects, SettingsComparison,
-    Wait, conclude,
+    ComparedFigure, ComparedLoad, Conclusion, FigureComparison, FigureEffects, SettingsComparison, Wait,
+    Case, CaseEffect, CaseState, Conclusion, LowLoad, MarginalPrefill, ModelSize, ScenarioCase,
+    Scenarios, SettingEffect, Waited, conclude,
 };
 pub use definitions::{
     Because, ClockZero, Completed, Definition, EndEvent, Figure, FirstEvent, Itl, Latency, Measure,
@@ -118,6 +120,7 @@ pub use diagnosis::{
     next_experiment,
 };
 pub use estimate::Estimate;
+pub use failure::Failure;
 pub use fall::Fall;
 pub use gpu_summary::{ForeignProcess, GpuSummary};
 pub use judge::{AuditedPoint, judge, judge_for};

@@ -7,6 +7,7 @@ use plimsoll_records::{ConnectionUse, Outcome, PointFile, RequestRow};
 use plimsoll_units::RunNanos;
 
 use crate::batch_means::{self, FINE_BINS};
+use crate::failure::failures;
 use crate::gpu_summary::Work;
 use crate::in_flight::InFlight;
 use crate::{
@@ -67,12 +68,17 @@ pub fn summarise(point: &PointFile, rows: &[RequestRow], slo: &Slo) -> PointSumm
         window,
         achieved_rate_per_s: per_second(counts.due as f64),
         counts,
+        failures: failures(due()),
         throughput_per_s: batch_means::rate(
             &binned(window, ended().map(|row| (row.done, 1.0))),
             seconds,
         ),
         output_tokens_per_s,
         input_tokens_per_s: prompt_tokens.map(per_second),
+        prompt_tokens_planned: mean_of(due().map(|row| row.prompt_tokens_planned)),
+        prompt_tokens: mean_of(
+            due().filter(|row| row.outcome.is_ok()).map(|row| row.prompt_tokens),
+        ),
         mean_output_tokens: length.mean,
         mean_output_tokens_error: length.error,
         makespan_throughput_per_s: makespan_throughput(rows),
@@ -87,6 +93,7 @@ pub fn summarise(point: &PointFile, rows: &[RequestRow], slo: &Slo) -> PointSumm
         itl: gaps.itl,
         chunk_gap: gaps.chunk_gap,
         chunks: gaps.chunks,
+        decode: of_ok(latency::decode),
         e2e: of_ok(|row| Some(latency::e2e(row))),
         schedule_lag: latency::of_requests(due(), RequestRow::schedule_lag),
         connecting: latency::of_requests(
@@ -120,6 +127,13 @@ pub(crate) fn binned(
         bins[((at - window.start).as_nanos() * FINE_BINS as u128 / length) as usize] += amount;
     }
     bins
+}
+
+/// The mean of numbers; `None` without one, or as soon as one is not known.
+fn mean_of(mut numbers: impl Iterator<Item = Option<u32>>) -> Option<f64> {
+    let (sum, n) = numbers
+        .try_fold((0.0, 0.0), |(sum, n), number| Some((sum + f64::from(number?), n + 1.0)))?;
+    (n > 0.0).then(|| sum / n)
 }
 
 /// Arrivals that are kept of a point: over 500 gaps tell sequences apart beyond doubt.

@@ -6,7 +6,9 @@ use std::time::Duration;
 use plimsoll_records::{OfferedLoad, Outcome, PointEnd, ProbeRecord, ServerCounters, ServerStart};
 use plimsoll_units::RunNanos;
 
-use crate::{Ceilings, ClientSummary, Estimate, Fall, GpuSummary, ServerBreakdown, Window};
+use crate::{
+    Ceilings, ClientSummary, Estimate, Failure, Fall, GpuSummary, ServerBreakdown, Window,
+};
 
 /// One point in numbers. See docs/definitions.md for every word.
 #[derive(Clone, Debug)]
@@ -25,6 +27,8 @@ pub struct PointSummary {
     pub window: Window,
     /// Requests by what became of them.
     pub counts: Counts,
+    /// What failed of the requests due in the window, the most frequent first: the first 8 kinds.
+    pub failures: Vec<Failure>,
     /// Arrivals (by intended time) inside the window / its length, requests per second.
     pub achieved_rate_per_s: f64,
     /// Requests per second that the server completed inside the window, with an interval from
@@ -37,6 +41,11 @@ pub struct PointSummary {
     /// Prompt tokens of the requests that completed inside the window / its length: by the server's
     /// usage, else as planned; `None` when the length of one of them is not known.
     pub input_tokens_per_s: Option<f64>,
+    /// Mean prompt tokens that were planned for the requests due in the window, however they ended; `None`
+    /// where one was planned without.
+    pub prompt_tokens_planned: Option<f64>,
+    /// Mean prompt tokens by the server's usage of those that ended well; `None` where it told none.
+    pub prompt_tokens: Option<f64>,
     /// Mean output tokens of a request, whole point: as asked for where the workload asks for exact
     /// lengths and gets them, else of the requests that ended well; `None` when none did, or when
     /// so many were aborted that the others are no fair sample.
@@ -65,6 +74,8 @@ pub struct PointSummary {
     pub chunk_gap: LatencySummary,
     /// Chunks of the requests that ended well, and what their stamps and counts are worth.
     pub chunks: ChunkCounts,
+    /// Last token - first token.
+    pub decode: LatencySummary,
     /// Done - intended.
     pub e2e: LatencySummary,
     /// Sent - intended.
@@ -196,6 +207,11 @@ pub struct LatencySummary {
     pub missing: u64,
     /// Arithmetic mean; `None` for n = 0.
     pub mean: Option<Duration>,
+    /// Lower end of the mean's 95 % interval by batch means over the requests in order of their due time,
+    /// which looks through neighbours that are alike; `None` for fewer than two requests, and of gaps.
+    pub mean_low: Option<Duration>,
+    /// Upper end of it.
+    pub mean_high: Option<Duration>,
     /// Smallest sample.
     pub min: Option<Duration>,
     /// Largest sample.

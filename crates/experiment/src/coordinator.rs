@@ -38,6 +38,8 @@ pub(crate) struct Coordinator<'a> {
     /// The wall clock beside the run's, looked at all the time: steps show with any kind of stamps.
     wall: Wall,
     looks: u32,
+    /// The end of the window that everybody was told.
+    window_end: RunNanos,
 }
 
 impl<'a> Coordinator<'a> {
@@ -58,6 +60,7 @@ impl<'a> Coordinator<'a> {
         }
         let course = Course::new(window, origin, overload)
             .of_probe(plan.probe.as_ref())
+            .of_requests(plan.matrix.load.window.requests)
             .until(last_due.map(|last_due| origin + last_due));
         // How many turns are due only the workers know.
         let mut arrivals = Arrivals::new(plan.schedule()?.filter(|_| plan.turns.is_none()), origin);
@@ -74,6 +77,7 @@ impl<'a> Coordinator<'a> {
             arrivals,
             wall: Wall::new(plan.clock),
             looks: 0,
+            window_end: RunNanos::MAX,
         })
     }
 
@@ -101,10 +105,10 @@ impl<'a> Coordinator<'a> {
                 self.course.look(&sight)
             };
             if before == Phase::WarmUp && phase == Phase::Measure {
-                self.begin_window();
                 self.read_cpu(workers, 0);
                 circumstances.edge();
             }
+            self.tell_window_end();
             if before == Phase::Measure && phase != Phase::Measure {
                 self.read_cpu(workers, 1);
                 circumstances.edge();
@@ -119,10 +123,11 @@ impl<'a> Coordinator<'a> {
         }
     }
 
-    /// The window is known from here on: so is what was or will be due before its end.
-    fn begin_window(&mut self) {
-        if self.course.last().is_none() {
-            let end = self.course.window().end;
+    /// Where the window's end is known, or has come nearer: so is what was or will be due before it.
+    fn tell_window_end(&mut self) {
+        let end = self.course.window().end;
+        if self.course.last().is_none() && end != self.window_end {
+            self.window_end = end;
             self.live.set_window_end(end);
             self.arrivals.set_window_end(end);
         }
@@ -167,7 +172,7 @@ impl<'a> Coordinator<'a> {
             completed: sight.ok,
             failed,
             ttft_p50,
-            left: rest + self.plan.after,
+            left: window.requests.is_none().then(|| rest + self.plan.after),
         }
     }
 

@@ -10,6 +10,9 @@ use plimsoll_units::RunNanos;
 /// Requests in a row that lost their connection, after which the target counts as lost.
 const LOST_IN_A_ROW: u64 = 20;
 
+/// How far ahead the end of a window is set whose requests have ended.
+const AHEAD: Duration = Duration::from_millis(20);
+
 /// How often the overload detector is fed.
 const OBSERVE_EVERY: Duration = Duration::from_millis(250);
 /// How well the plateau must be known before an overloaded point may end early, as a share of it,
@@ -72,6 +75,10 @@ pub(crate) struct Course {
     next_observation: RunNanos,
     /// The end of the window, where the load has one.
     last: Option<RunNanos>,
+    /// Requests whose ends the window waits for; `None` where it has a length.
+    requests: Option<u64>,
+    /// Requests that had ended when the window began.
+    ended_before: u64,
 }
 
 impl Course {
@@ -92,7 +99,20 @@ impl Course {
             enough: PLATEAU_PRECISION,
             next_observation: RunNanos::ZERO,
             last: None,
+            requests: None,
+            ended_before: 0,
         }
+    }
+
+    /// The same course with a window that lasts until so many requests have ended in it, however; the
+    /// planned length is then the longest. An automatic warm-up needs one request that ended well, or as
+    /// many that failed.
+    pub(crate) fn of_requests(mut self, requests: Option<u32>) -> Self {
+        self.requests = requests.map(u64::from);
+        if requests.is_some() {
+            self.warm_up.min_completions = 1;
+        }
+        self
     }
 
     /// The same course as `probe` asks for it, if the point is one: how long its warm-up may last, and
@@ -142,6 +162,14 @@ impl Course {
             self.phase = Phase::Measure;
             let end = self.last.unwrap_or(sight.now + self.plan.measure.get());
             self.window = Window { start: sight.now.min(end), end };
+            self.ended_before = sight.ended;
+        }
+        if self.phase == Phase::Measure
+            && self.requests.is_some_and(|requests| sight.ended - self.ended_before >= requests)
+        {
+            // A little ahead, so that a request that starts meanwhile is counted by the end that holds.
+            self.window.end = self.window.end.min(sight.now + AHEAD);
+            self.requests = None;
         }
         if matches!(self.phase, Phase::Measure | Phase::Drain) && self.is_overloaded(sight) {
             return self.end(sight.now, PointEnd::Overloaded);
@@ -196,6 +224,10 @@ impl Course {
         match self.plan.warm_up {
             Some(length) => elapsed >= length.get(),
             None => {
+                let failed = sight.ended - sight.ok;
+                if self.requests.is_some_and(|requests| failed >= requests) {
+                    return true;
+                }
                 let longest = (sight.ok > 0).then_some(sight.longest_e2e);
                 self.warm_up.is_over(elapsed, sight.ok, longest)
             }

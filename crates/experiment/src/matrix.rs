@@ -198,6 +198,10 @@ pub struct WindowTable {
     pub measure: Span,
     /// Longest drain after it. 60 s by default.
     pub drain_limit: Span,
+    /// Requests of a closed loop after whose ends the window is over, at the latest after `measure`; a
+    /// window has that length where it is absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests: Option<u32>,
 }
 
 impl Default for WindowTable {
@@ -206,6 +210,7 @@ impl Default for WindowTable {
             warm_up: WarmUp::Auto,
             measure: Span::new(std::time::Duration::from_secs(20)),
             drain_limit: Span::new(std::time::Duration::from_secs(60)),
+            requests: None,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use plimsoll_analysis::{Group, Judgement, NextExperiment, next_experiment};
+use plimsoll_analysis::{Group, Judgement, NextExperiment, Question, next_experiment};
 use plimsoll_records::{Manifest, RecordsError, ResultsFolder};
 use serde_json::Value;
 
@@ -21,6 +21,9 @@ pub(crate) fn write_next(
     // A run that was resumed may have other groups, and other answers.
     folder.remove_next_matrices()?;
     let groups = judgement.groups.len();
+    if judgement.question == Question::Latency {
+        return Ok(()); // Nobody asked why throughput does not grow.
+    }
     for (place, group) in judgement.groups.iter().enumerate() {
         if let Some(text) = next_matrix(manifest, group, matrix_folder) {
             folder.write_next_matrix(place, groups, &text)?;

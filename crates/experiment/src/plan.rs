@@ -253,6 +253,19 @@ fn check_window(source: &MatrixSource, matrix: &Matrix) -> Result<(), MatrixErro
             "0s would abort every request in flight; give the slowest request time to end",
         ));
     }
+    if let Some(requests) = window.requests {
+        let place = "load.window.requests";
+        if requests == 0 {
+            return Err(source.error_at(place, "0 requests measure nothing; write 1 or more"));
+        }
+        if matrix.load.concurrency.is_none() {
+            return Err(source.error_at(
+                place,
+                "a window of so many requests is for a closed loop (load.concurrency): an open one goes on \
+                 whatever ends; remove it, or the rates",
+            ));
+        }
+    }
     if matrix.load.max_in_flight == Some(0) {
         return Err(
             source.error_at("load.max-in-flight", "0 sends nothing; write 1 or more, or remove it")

@@ -34,13 +34,21 @@ pub(crate) struct Preflight {
     pub(crate) remarks: Vec<String>,
 }
 
-/// Probes the server and calibrates the workload against it; with `one_request`, sends one of its
-/// requests and sees how long it takes.
+/// What is asked of a preflight besides what every group needs.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wanted {
+    /// Whether one request of the workload is sent, to see how long it takes.
+    pub(crate) one_request: bool,
+    /// Whether prompts that the server finds too long are to be sent all the same.
+    pub(crate) too_long: bool,
+}
+
+/// Probes the server and calibrates the workload against it.
 pub(crate) fn preflight(
     target: &Target,
     table: &ClientTable,
     group: &GroupPlan,
-    one_request: bool,
+    Wanted { one_request, too_long }: Wanted,
     runtime: &Runtime,
     interrupt: &Interrupt,
 ) -> Result<Preflight, RunError> {
@@ -67,7 +75,13 @@ pub(crate) fn preflight(
             let mut last = String::new();
             while let Some(probe) = calibrator.next_probe() {
                 last.clone_from(&probe.text);
-                calibrator.answer(counter.count(&last)?)?;
+                match counter.count(&last) {
+                    Ok(count) => calibrator.answer(count)?,
+                    Err(RunError::Probe(why)) if too_long && calibrator.pass_over() => {
+                        remarks.push(format!("prompts this long are measured all the same: {why}"));
+                    }
+                    Err(error) => return Err(error),
+                }
             }
             // The last ones are whole prompts.
             counter.check(&last)?;

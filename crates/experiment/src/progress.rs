@@ -48,8 +48,9 @@ pub struct Tick {
     pub failed: u64,
     /// Median TTFT of the last requests.
     pub ttft_p50: Option<Duration>,
-    /// Time that the rest of the run will take, roughly.
-    pub left: Duration,
+    /// Time that the rest of the run will take, roughly; `None` where windows wait for requests, however
+    /// long those take.
+    pub left: Option<Duration>,
 }
 
 /// Someone who shows events.
@@ -122,14 +123,12 @@ fn describe(tick: &Tick) -> String {
     let ttft = tick
         .ttft_p50
         .map_or_else(|| "-".to_owned(), |ttft| format!("{:.0} ms", ttft.as_secs_f64() * 1e3));
+    let left =
+        tick.left.map_or_else(String::new, |left| format!("  about {} s left", left.as_secs()));
     let failed = if tick.failed > 0 { format!("  {} failed", tick.failed) } else { String::new() };
     format!(
-        "{:<7}  {} offered  {} in flight  {} done{failed}  TTFT {ttft}  about {} s left",
-        tick.phase,
-        tick.offered,
-        tick.in_flight,
-        tick.completed,
-        tick.left.as_secs()
+        "{:<7}  {} offered  {} in flight  {} done{failed}  TTFT {ttft}{left}",
+        tick.phase, tick.offered, tick.in_flight, tick.completed,
     )
 }
 
@@ -146,7 +145,7 @@ mod tests {
             completed: 200,
             failed: 2,
             ttft_p50: Some(Duration::from_millis(87)),
-            left: Duration::from_secs(42),
+            left: Some(Duration::from_secs(42)),
         };
         assert_eq!(
             describe(&tick),

@@ -90,7 +90,8 @@ impl Target {
         }
         let log = match table.launch {
             Launch::Attach => table.log.as_ref().map(|log| source.folder().join(log)),
-            _ => Some(opening.log.clone()),
+            Launch::Sim => None,
+            Launch::Process | Launch::Compose => Some(opening.log.clone()),
         };
         let mut first = Said::by(&control, opening, log.as_deref())?;
         let mut metrics = vec![sampler(owned.url(), key.clone(), opening)?];

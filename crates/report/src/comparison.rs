@@ -17,6 +17,8 @@ use crate::error::ReportError;
 use crate::grid::Grid;
 use crate::json::{number, optional, optional_estimate};
 
+pub(crate) use factors::json as effects_json;
+
 /// The figure's file name.
 const RATIOS: &str = "comparison.svg";
 

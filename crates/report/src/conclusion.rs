@@ -2,6 +2,9 @@
 
 mod curves;
 mod scaling;
+mod cells;
+mod lowload;
+mod scenarios;
 
 use plimsoll_analysis::Conclusion;
 use serde_json::Value;
@@ -17,6 +20,8 @@ pub(crate) fn documents(input: &ReportInput<'_>) -> Vec<Document> {
         Conclusion::None => Vec::new(),
         Conclusion::Scaling(found) => scaling::documents(input, found),
         Conclusion::Comparison(found) => OfRun::of(input, found).report(|it| vec![it.document()]),
+        Conclusion::LowLoad(found) => vec![lowload::document(found, &input.judgement.groups)],
+        Conclusion::Scenarios(found) => vec![scenarios::document(found)],
     }
 }
 
@@ -33,6 +38,8 @@ pub(crate) fn figures(input: &ReportInput<'_>) -> Result<Vec<(String, String)>, 
         Conclusion::None => Ok(Vec::new()),
         Conclusion::Scaling(found) => scaling::figures(input, found),
         Conclusion::Comparison(found) => OfRun::of(input, found).report(|it| it.figures()),
+        Conclusion::LowLoad(found) => lowload::figures(found),
+        Conclusion::Scenarios(found) => scenarios::figures(found),
     }
 }
 
@@ -46,5 +53,7 @@ pub(crate) fn json(input: &ReportInput<'_>) -> Value {
         Conclusion::None => Value::Null,
         Conclusion::Scaling(found) => scaling::json(input, found),
         Conclusion::Comparison(found) => OfRun::of(input, found).report(|it| it.json()),
+        Conclusion::LowLoad(found) => lowload::json(found),
+        Conclusion::Scenarios(found) => scenarios::json(found),
     }
 }

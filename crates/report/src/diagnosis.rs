@@ -1,6 +1,8 @@
 //! Why throughput does not grow: the hypotheses as a table, the answer in a line, the next experiment.
 
-use plimsoll_analysis::{Cause, Diagnosis, Evidence, NextExperiment, Standing, next_experiment};
+use plimsoll_analysis::{
+    Cause, Diagnosis, Evidence, NextExperiment, Question, Standing, next_experiment,
+};
 use plimsoll_records::ResultsFolder;
 
 use crate::clean::clean;
@@ -52,7 +54,7 @@ fn strongest(diagnosis: &Diagnosis) -> String {
 }
 
 /// The hypotheses; `None` where nothing was weighed.
-pub(crate) fn table(diagnosis: &Diagnosis) -> Option<Grid> {
+fn table(diagnosis: &Diagnosis) -> Option<Grid> {
     const COLUMNS: [Column; 5] = [
         Column::words(["hypothesis", ""]),
         Column::words(["standing", ""]),
@@ -76,6 +78,14 @@ pub(crate) fn table(diagnosis: &Diagnosis) -> Option<Grid> {
     });
     let rows: Vec<Row> = rows.collect();
     (!rows.is_empty()).then(|| Grid::of(&COLUMNS, rows))
+}
+
+/// The hypotheses of a ladder, where they have something to say: where latency is asked and nothing keeps
+/// throughput from growing, nobody misses an answer.
+pub(crate) fn of_interest(question: Question, ladder: &Ladder<'_>) -> Option<Grid> {
+    let diagnosis = &ladder.group.diagnosis;
+    let silent = question == Question::Latency && diagnosis.answer.is_none();
+    table(diagnosis).filter(|_| !silent)
 }
 
 /// The next experiment as it is shown.
@@ -111,12 +121,14 @@ pub(crate) fn of_ladder(
     ladder: &Ladder<'_>,
     place: usize,
 ) -> Option<(NextExperiment, String)> {
-    let next = next_experiment(input.manifest, ladder.group)?;
+    // What would tell why throughput does not grow is no next step of who asks for latencies.
+    let asked = input.judgement.question != Question::Latency;
+    let next = next_experiment(input.manifest, ladder.group).filter(|_| asked)?;
     Some((next, ResultsFolder::next_matrix_name(place, input.judgement.groups.len())))
 }
 
 /// What a cause is called in a table.
-const fn words(cause: Cause) -> &'static str {
+pub(crate) const fn words(cause: Cause) -> &'static str {
     match cause {
         Cause::Load => "offered load",
         Cause::Network => "network",

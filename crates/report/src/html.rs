@@ -236,8 +236,8 @@ fn group(
     let drawings = figures::of_ladder(ladder, files)?;
     Ok(GroupPart {
         label: ladder.label.clone(),
-        headline: headline(ladder, input.judgement.verdict),
-        facts: facts(ladder, input.manifest),
+        headline: headline(ladder, input.judgement),
+        facts: facts(ladder, input),
         figures: interactive::of_ladder(ladder, place)?,
         drawings: drawings.into_iter().map(|(_, svg)| svg).collect(),
         open: place < OPEN_GROUPS,
@@ -245,12 +245,14 @@ fn group(
         rows: table.rows.into_iter().map(|(state, cells)| (state_class(state), cells)).collect(),
         footnotes,
         time: server_time::table(ladder).map(|table| (table, server_time::NOTE)),
-        diagnosis: diagnosis::table(&ladder.group.diagnosis).map(|table| DiagnosisPart {
-            title: diagnosis::TITLE,
-            sentence: diagnosis::sentence(&ladder.group.diagnosis),
-            table,
-            note: diagnosis::NOTE,
-            next: Next::of(input, ladder, place),
+        diagnosis: diagnosis::of_interest(input.judgement.question, ladder).map(|table| {
+            DiagnosisPart {
+                title: diagnosis::TITLE,
+                sentence: diagnosis::sentence(&ladder.group.diagnosis),
+                table,
+                note: diagnosis::NOTE,
+                next: Next::of(input, ladder, place),
+            }
         }),
     })
 }

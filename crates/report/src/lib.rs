@@ -95,6 +95,7 @@ mod settings;
 mod table;
 mod terminal;
 mod together;
+mod waiting;
 mod wording;
 
 pub use comparison::{Compared, ComparisonReport};

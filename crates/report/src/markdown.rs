@@ -161,9 +161,9 @@ fn section(ladder: &Ladder<'_>, files: &[String], input: &ReportInput<'_>) -> St
     if !ladder.label.is_empty() {
         let _ = writeln!(text, "## {}\n", escape(&ladder.label));
     }
-    let _ = writeln!(text, "{}\n", escape(&headline(ladder, input.judgement.verdict)));
+    let _ = writeln!(text, "{}\n", escape(&headline(ladder, input.judgement)));
     text.push_str("| | | 95 % interval | |\n|---|---:|---|---|\n");
-    for fact in facts(ladder, input.manifest) {
+    for fact in facts(ladder, input) {
         let interval = fact.interval.trim_start_matches("95 % interval ");
         let (value, note) = (escape(&fact.value), escape(&fact.note));
         let _ = writeln!(text, "| {} | **{value}** | {interval} | {note} |", fact.name);
@@ -188,7 +188,9 @@ fn section(ladder: &Ladder<'_>, files: &[String], input: &ReportInput<'_>) -> St
 /// Why throughput does not grow, and what to run next; empty where no point was measured.
 fn diagnosis_section(ladder: &Ladder<'_>, place: usize, input: &ReportInput<'_>) -> String {
     let diagnosis = &ladder.group.diagnosis;
-    let Some(table) = diagnosis::table(diagnosis) else { return String::new() };
+    let Some(table) = diagnosis::of_interest(input.judgement.question, ladder) else {
+        return String::new();
+    };
     let mut text =
         format!("### {}\n\n{}\n\n", diagnosis::TITLE, escape(&diagnosis::sentence(diagnosis)));
     text.push_str(&grid(&table));

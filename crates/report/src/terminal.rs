@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Row, TableStyle};
-use plimsoll_analysis::Because;
+use plimsoll_analysis::{Because, Question};
 use plimsoll_records::{Severity, Verdict};
 
 use crate::clean::clean;
@@ -56,8 +56,11 @@ pub fn terminal(input: &ReportInput<'_>, width: usize, colour: bool) -> String {
         let style = if name == "settings" && settings.is_wrong() { RED } else { DIM };
         text.push_str(&paper.paragraph(&format!("  {name:<10}"), &paper.style(style, &words)));
     }
+    let mut documents = conclusion::documents(input);
+    // What a conclusion on latency has in its tables need not be said of each group once more.
+    let is_said = input.judgement.question == Question::Latency && !documents.is_empty();
     let mut footnotes = Vec::new();
-    for ladder in &ladders {
+    for ladder in ladders.iter().filter(|_| !is_said) {
         text.push('\n');
         if !ladder.label.is_empty() {
             text.push_str(&paper.paragraph("", &paper.style(BOLD, &ladder.label)));
@@ -86,7 +89,6 @@ pub fn terminal(input: &ReportInput<'_>, width: usize, colour: bool) -> String {
     let meaning = verdict_meaning(input, &entries);
     text.push('\n');
     text.push_str(&paper.paragraph("", &format!("{word}: {meaning}.")));
-    let mut documents = conclusion::documents(input);
     if documents.is_empty() {
         documents.extend(Groups::of(&ladders).map(|groups| groups.document()));
     }
@@ -95,14 +97,16 @@ pub fn terminal(input: &ReportInput<'_>, width: usize, colour: bool) -> String {
         text.push('\n');
         text.push_str(&document.on(&paper));
     }
-    for ladder in &ladders {
+    for ladder in ladders.iter().filter(|_| !is_said) {
         text.push('\n');
         if !ladder.label.is_empty() {
             text.push_str(&paper.paragraph("  ", &ladder.label));
         }
         text.push_str(&paper.facts(ladder, input));
     }
-    text.push_str(&paper.diagnoses(&ladders, input));
+    if !is_said {
+        text.push_str(&paper.diagnoses(&ladders, input));
+    }
 
     for section in Section::all(input, &ladders) {
         text.push_str(&paper.definitions(&section));
@@ -266,7 +270,7 @@ impl Paper {
         let mut text = String::new();
         // The numbers of an invalid measurement do not stand out.
         let style = if input.judgement.verdict == Verdict::Invalid { DIM } else { BOLD };
-        let facts = facts(ladder, input.manifest).into_iter().chain(server_time::fact(ladder));
+        let facts = facts(ladder, input).into_iter().chain(server_time::fact(ladder));
         // What limits the server has a section of its own here.
         for fact in facts.filter(|fact| fact.name != diagnosis::LIMITED_BY) {
             let mut said = self.style(style, &fact.value);

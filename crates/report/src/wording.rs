@@ -1,7 +1,7 @@
 //! The sentences that every form of the report shares: verdict, headline and facts of a ladder, and how
 //! to read them.
 
-use plimsoll_analysis::{LatencySummary, PointSummary};
+use plimsoll_analysis::{Judgement, LatencySummary, PointSummary, Question};
 use plimsoll_records::{LeftOut, Machine, Manifest, RunStatus, Severity, StampSource, Verdict};
 
 use crate::clean::clean;
@@ -12,6 +12,7 @@ use crate::input::ReportInput;
 use crate::ladder::{Axis, Ladder, Rung, State};
 use crate::numbers::{UNKNOWN, count, estimate, latency, percent, plain, three_digits};
 use crate::search;
+use crate::waiting;
 
 /// One line of what a ladder says: `capacity: 36.4 req/s, 95 % interval 35.9 to 36.9; note`.
 pub(crate) struct Fact {
@@ -65,7 +66,8 @@ pub(crate) fn verdict_meaning(input: &ReportInput<'_>, entries: &[Entry]) -> Str
 }
 
 /// What a ladder says of the server in one sentence. An invalid measurement says nothing of it.
-pub(crate) fn headline(ladder: &Ladder<'_>, verdict: Verdict) -> String {
+pub(crate) fn headline(ladder: &Ladder<'_>, judgement: &Judgement) -> String {
+    let verdict = judgement.verdict;
     let plateau = ladder.plateau().map(|plateau| three_digits(plateau.value));
     if ladder.rungs.is_empty() {
         return "No point was measured, so nothing is known of the server.".to_owned();
@@ -76,6 +78,11 @@ pub(crate) fn headline(ladder: &Ladder<'_>, verdict: Verdict) -> String {
     if verdict == Verdict::Invalid {
         return "This is not a result: the numbers below only help to find what went wrong."
             .to_owned();
+    }
+    if judgement.question == Question::Latency {
+        return waiting::headline(ladder).unwrap_or_else(|| {
+            "The points do not tell what a request of this case waits for.".to_owned()
+        });
     }
     match (ladder.capacity(), plateau) {
         (Some(capacity), _) if ladder.group.saturation.lower_bound => format!(
@@ -103,8 +110,15 @@ const CAPACITY: &str = "capacity";
 const SLO_CAPACITY: &str = "SLO capacity";
 
 /// Capacity, plateau, knee and SLO capacity of a ladder; what limits its server and what its tokens
-/// cost in energy, where that is known.
-pub(crate) fn facts(ladder: &Ladder<'_>, manifest: &Manifest) -> Vec<Fact> {
+/// cost in energy, where that is known. Where latency is asked, the latencies instead of the first.
+pub(crate) fn facts(ladder: &Ladder<'_>, input: &ReportInput<'_>) -> Vec<Fact> {
+    if input.judgement.question == Question::Latency {
+        let mut facts = waiting::facts(ladder);
+        facts.extend(diagnosis::fact(ladder));
+        facts.extend(gpus::fact(ladder));
+        return facts;
+    }
+    let manifest = input.manifest;
     let mut facts =
         vec![capacity(ladder), plateau(ladder), knee(ladder), slo_capacity(ladder, manifest)];
     if ladder.axis == Axis::Concurrency {

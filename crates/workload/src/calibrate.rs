@@ -163,6 +163,17 @@ impl Calibrator {
         self.advance()
     }
 
+    /// Passes over the open probe, which the server does not take, and says whether that can be: only the
+    /// prompts of the verification can be done without, of which a server may find one too long.
+    pub fn pass_over(&mut self) -> bool {
+        let Step::Verify { left, .. } = &mut self.step else { return false };
+        let is_open = self.open.take().is_some();
+        if is_open {
+            left.pop();
+        }
+        is_open
+    }
+
     /// What was found, once [`Self::next_probe`] gives none.
     ///
     /// # Errors

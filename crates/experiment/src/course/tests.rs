@@ -203,3 +203,57 @@ fn a_probe_ends_as_it_was_asked_to() {
     assert_eq!(why, PointEnd::DrainLimit);
     assert!((end - 13.1).abs() < 0.11, "{end}");
 }
+
+/// A closed loop of one request at a time, each of which takes two seconds and fails or ends well.
+fn one_at_a_time(now: f64, fails: bool) -> Sight {
+    let ended = (now / 2.0) as u64;
+    Sight {
+        due: ended + 1,
+        ended,
+        ok: if fails { 0 } else { ended },
+        longest_e2e: Duration::from_secs(2),
+        due_in_window_open: 1,
+        ..calm(now)
+    }
+}
+
+fn of_requests(requests: u32) -> Course {
+    let plan = WindowPlan { measure: Span::new(Duration::from_secs(60)), ..plan(None) };
+    Course::new(plan, RunNanos::ZERO, None).of_requests(Some(requests))
+}
+
+#[test]
+fn a_window_of_requests_ends_with_them_and_a_little_later() {
+    let mut course = of_requests(3);
+    let looks = (1..1000).map(|look| f64::from(look) * 0.02);
+    let drain = looks
+        .map(|now| (now, course.look(&one_at_a_time(now, false))))
+        .find(|(_, phase)| *phase == Phase::Drain);
+    // Warm after 1.25 of the longest, 2.5 s, one request over; the three after it end at 4, 6 and 8 s.
+    let window = course.window();
+    assert!((window.start.as_secs_f64() - 2.5).abs() < 0.03, "{window:?}");
+    assert!((window.end.as_secs_f64() - 8.02).abs() < 0.03, "{window:?}");
+    assert!(drain.is_some_and(|(now, _)| (now - 8.03).abs() < 0.03), "{drain:?}");
+}
+
+#[test]
+fn a_window_of_requests_needs_none_that_ends_well() {
+    let mut course = of_requests(2);
+    for look in 1..300 {
+        course.look(&one_at_a_time(f64::from(look) * 0.05, true));
+    }
+    // Two have failed at 4 s: nothing will get warm. Two more, and nothing is to be seen.
+    let window = course.window();
+    assert!((window.start.as_secs_f64() - 4.0).abs() < 0.06, "{window:?}");
+    assert!((window.end.as_secs_f64() - 8.0).abs() < 0.08, "{window:?}");
+    assert_eq!(course.phase(), Phase::Drain);
+}
+
+#[test]
+fn a_window_of_requests_has_a_longest_length() {
+    let mut course = of_requests(1000);
+    for look in 1..4000 {
+        course.look(&one_at_a_time(f64::from(look) * 0.02, false));
+    }
+    assert_eq!(course.window().length(), Duration::from_secs(60));
+}

@@ -10,12 +10,12 @@ use super::words::{line, point_id};
 use super::{Run, workers};
 use crate::circumstances::{Circumstances, IDLE_LIMIT};
 use crate::error::RunError;
-use crate::matrix::{GpuSampling, Matrix, WarmUp};
+use crate::matrix::{GpuSampling, Kind, Matrix, WarmUp};
 use crate::offered::PointLoad;
 use crate::pilot::{Pilot, is_pilot, pilot_id};
 use crate::plan::{GroupPlan, Loads, Turn, derive_seed};
 use crate::point::{self, MeasuredPoint, PointPlan};
-use crate::preflight::{Preflight, preflight};
+use crate::preflight::{Preflight, Wanted, preflight};
 use crate::progress::Event;
 use crate::resume::take;
 use crate::stamping::Grade;
@@ -52,13 +52,20 @@ impl Run<'_> {
         target: &mut Target,
     ) -> Result<RunStatus, RunError> {
         let group = &self.plan.groups[turn.group];
-        self.check_context(group, target)?;
+        // A case that does not fit into the context is an answer there: the server gives it.
+        let too_long = self.plan.matrix.experiment.kind == Kind::Scenarios;
+        if !too_long {
+            self.check_context(group, target)?;
+        }
         self.remark_on_stamps(&group.matrix);
         let found = preflight(
             target,
             &group.matrix.client,
             group,
-            matches!(&group.loads, Loads::Search(plan) if plan.needs_one_request()),
+            Wanted {
+                one_request: matches!(&group.loads, Loads::Search(plan) if plan.needs_one_request()),
+                too_long,
+            },
             &self.runtime,
             self.interrupt,
         )?;

@@ -119,7 +119,7 @@ fn contrast(contrast: &Contrast) -> String {
 }
 
 /// The effects as JSON.
-pub(super) fn json(figure: &str, effects: &FactorialEffects) -> Value {
+pub(crate) fn json(figure: &str, effects: &FactorialEffects) -> Value {
     let effect = |effect: &Effect| {
         json!({
             "contrasts": effect.contrasts.iter().map(|one| json!({

@@ -116,3 +116,27 @@ fn it_survives_the_manifest() {
     let json = serde_json::to_string(&calibration).unwrap();
     assert_eq!(serde_json::from_str::<Calibration>(&json).unwrap(), calibration);
 }
+
+#[test]
+fn a_server_that_refuses_the_longest_prompts_is_calibrated_by_the_others() {
+    let options = CalibratorOptions { verify_tokens: vec![6_000, 300], ..Default::default() };
+    let mut calibrator = Calibrator::new(options);
+    assert!(!calibrator.pass_over(), "nothing is open");
+    let count = whitespace(4);
+    let mut passed_over = 0;
+    while let Some(probe) = calibrator.next_probe() {
+        let tokens = count(&probe.text);
+        if tokens < 4_096 {
+            calibrator.answer(tokens).unwrap();
+        } else {
+            assert!(calibrator.pass_over());
+            passed_over += 1;
+        }
+    }
+    let calibration = calibrator.finish().unwrap();
+    assert_eq!(passed_over, 1);
+    assert!(calibration.report().exact, "{:?}", calibration.report());
+    // Without what words cost there are no prompts.
+    let mut calibrator = Calibrator::new(CalibratorOptions::default());
+    assert!(calibrator.next_probe().is_some() && !calibrator.pass_over());
+}
