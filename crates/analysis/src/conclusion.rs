@@ -62,9 +62,7 @@ pub fn conclude(
         Question::Latency if manifest.experiment == "lowload" => {
             (Conclusion::LowLoad(LowLoad::of(groups)), Vec::new())
         }
-        Question::Latency => {
-            (Conclusion::Scenarios(Scenarios::of(manifest, groups)), Vec::new())
-        }
+        Question::Latency => (Conclusion::Scenarios(Scenarios::of(manifest, groups)), Vec::new()),
         _ => (Conclusion::None, Vec::new()),
     }
 }

@@ -1,9 +1,9 @@
 //! What the experiment concludes from its groups together, as a part of the report on its run.
 
-mod curves;
-mod scaling;
 mod cells;
+mod curves;
 mod lowload;
+mod scaling;
 mod scenarios;
 
 use plimsoll_analysis::Conclusion;

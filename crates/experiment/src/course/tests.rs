@@ -239,7 +239,7 @@ fn a_window_of_requests_ends_with_them_and_a_little_later() {
 #[test]
 fn a_window_of_requests_needs_none_that_ends_well() {
     let mut course = of_requests(2);
-    for look in 1..300 {
+    for look in 1..240 {
         course.look(&one_at_a_time(f64::from(look) * 0.05, true));
     }
     // Two have failed at 4 s: nothing will get warm. Two more, and nothing is to be seen.
