@@ -74,7 +74,9 @@ fn a_run_says_what_users_wait_for_and_which_factor_matters() {
         assert_eq!((&first["factor"], &first["highest"]), (&"profile".into(), &"long".into()));
         assert!(first["ratio"].as_f64().unwrap() > 1.5, "{first}");
     } else {
-        assert!(found["no_effects"].is_string() || !found["effects"].as_array().unwrap().is_empty());
+        assert!(
+            found["no_effects"].is_string() || !found["effects"].as_array().unwrap().is_empty()
+        );
     }
     let run = folder.path().join(object["results"].as_str().unwrap());
     let report = std::fs::read_to_string(run.join("report.md")).unwrap();

@@ -1,7 +1,7 @@
 //! What an experiment concludes from its groups together, beyond what each of them says alone.
 
-mod comparison;
 mod case;
+mod comparison;
 #[cfg(test)]
 mod fixture;
 mod lowload;
@@ -14,10 +14,10 @@ use plimsoll_records::{Finding, Manifest, PointFile};
 use crate::{Group, Question};
 use scaling::ScalingConclusion;
 
+pub use case::{Case, CaseState};
 pub use comparison::{
     ComparedFigure, ComparedLoad, FigureComparison, FigureEffects, SettingsComparison, Wait,
 };
-pub use case::{Case, CaseState};
 pub use lowload::LowLoad;
 pub use scenarios::{
     CaseEffect, MarginalPrefill, ModelSize, ScenarioCase, Scenarios, SettingEffect,

@@ -106,9 +106,9 @@ pub use conclusion::scaling::{
     Apart, Parallel, ScalingConclusion, ScalingFamily, Shape, SizeOfGroup,
 };
 pub use conclusion::{
-    ComparedFigure, ComparedLoad, Conclusion, FigureComparison, FigureEffects, SettingsComparison, Wait,
-    Case, CaseEffect, CaseState, Conclusion, LowLoad, MarginalPrefill, ModelSize, ScenarioCase,
-    Scenarios, SettingEffect, Waited, conclude,
+    Case, CaseEffect, CaseState, ComparedFigure, ComparedLoad, Conclusion, FigureComparison,
+    FigureEffects, LowLoad, MarginalPrefill, ModelSize, ScenarioCase, Scenarios, SettingEffect,
+    SettingsComparison, Wait, Waited, conclude,
 };
 pub use definitions::{
     Because, ClockZero, Completed, Definition, EndEvent, Figure, FirstEvent, Itl, Latency, Measure,

@@ -85,7 +85,7 @@ rates = [1, 2]
 concurrency = [1, 2]
 search = { precision = 0.01, confidence = 0.9, from = 1, to = 2, time = "1m", requests = 1000, goal = "capacity" }
 max-in-flight = 100
-window = { warm-up = "1s", measure = "2s", drain-limit = "3s" }
+window = { warm-up = "1s", measure = "2s", drain-limit = "3s", requests = 8 }
 [client]
 api = "completions"
 workers = 2

@@ -2,7 +2,8 @@
 //!
 //! **What.** The window is shorter than 5 times the p99 of E2E, or fewer than 36 requests ended well
 //! (**warning**); fewer than 368 ended well, so the p99 is shown as not known (**note**). Stable points
-//! only.
+//! only. In `lowload` and `scenarios` a **note** at a closed loop: its latencies are those of whole requests,
+//! and their intervals say how sure so few are.
 //! **Why.** Requests that straddle the window's ends dominate; quantiles of few samples are noise.
 //! **Evidence.** Window, p99 of E2E, number of requests.
 //! **Remedy.** The length that the window needs is in the finding.
