@@ -30,7 +30,7 @@ scenario = [
 
 /// The simulator's constants for that model, ms (docs/sim.md).
 const FRONT_END: f64 = 26.0;
-const STEP: f64 = 27.36 + 0.0597 + 0.000_453;
+const STEP: f64 = 27.36 + 0.0597 + 0.000_435;
 const PER_PROMPT_TOKEN: f64 = 0.160;
 const STEP_TOKENS: f64 = 2048.0;
 
