@@ -1,5 +1,4 @@
 //! `load.requests`: exactly so many, and none after the last.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
 
