@@ -1,6 +1,5 @@
 //! `workload.tokenizer`: prompts measured by a tokenizer file in this process, with the feature, and a clear
 //! refusal without it.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
 
@@ -44,6 +43,7 @@ fn a_build_without_the_feature_says_so() {
 }
 
 #[cfg(feature = "tokenizer")]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod with_the_feature {
     use plimsoll_experiment::{Interrupt, RunError, RunOptions, RunResult, Silent, run};
     use plimsoll_records::{ResultsFolder, Tool, read_point};
