@@ -18,7 +18,7 @@ use crate::{
     Group, audit_comparison, compare_pairs, factorial_effects,
 };
 use design::Design;
-use measured::{Figures, Standing, figures_of, loads, lower_bound, repetitions, standing};
+use measured::{Figures, Standing, behind, figures_of, loads, lower_bound, repetitions, standing};
 
 pub use measured::{ComparedFigure, ComparedLoad, Wait};
 
@@ -182,7 +182,8 @@ impl Work<'_> {
             let names = self.design.names().into_iter().zip(&all);
             names.filter(|(_, it)| **it == wanted).map(|(name, _)| name).collect()
         };
-        let (absent, behind) = (with(Standing::Absent), with(Standing::Behind));
+        let (absent, slow) = (with(Standing::Absent), with(Standing::Behind));
+        let mut chances = Vec::new();
         if absent.len() + 1 >= all.len() || all[0] == Standing::Absent {
             self.remarks.push(format!(
                 "nothing is compared at {load}: no point there counts of {}",
@@ -193,6 +194,18 @@ impl Work<'_> {
         let there: Vec<_> = self.groups().map(|group| repetitions(group, load)).collect();
         self.remark_on_repetitions(&format!("at {load}"), &there);
         let keeps_up = |standing: &Standing| matches!(standing, Standing::KeepsUp);
+        for ((name, group), _) in
+            self.design.names().iter().zip(self.groups()).zip(&all).filter(|(_, it)| keeps_up(it))
+        {
+            let (behind, of) = behind(group, load);
+            if behind > 0 {
+                chances.push(format!(
+                    "{behind} of {of} windows of {name} at {load} test as not kept up with; that is taken for chance, \
+                     for the load is certainly below the capacity"
+                ));
+            }
+        }
+        self.remarks.extend(chances);
         // A server that keeps up delivers what it is offered, whatever it is made of.
         let limited: Vec<bool> = all.iter().map(|it| load.is_rate() && keeps_up(it)).collect();
         if limited.iter().any(|limited| *limited) {
@@ -204,16 +217,16 @@ impl Work<'_> {
         } else {
             self.compare_at(ComparedFigure::Throughput, load, |_| true);
         }
-        if behind.len() == all.len() {
+        if slow.len() == all.len() {
             self.remarks.push(format!(
                 "no latency is compared at {load}: no setting kept up, so theirs are the run's length and not \
                  the server's"
             ));
-        } else if !behind.is_empty() {
+        } else if !slow.is_empty() {
             self.remarks.push(format!(
                 "no latency of {} is compared at {load}: it did not keep up, so its latency is the run's \
                  length and not the server's",
-                behind.join(" and ")
+                slow.join(" and ")
             ));
         }
         if keeps_up(&all[0]) {

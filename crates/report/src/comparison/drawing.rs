@@ -7,11 +7,16 @@ use super::{Compared, ComparisonReport, RATIOS, words};
 use crate::axis::Axis;
 use crate::clean::clean;
 use crate::error::ReportError;
-use crate::figures::canvas::{BLUE, Dot, Drawn, GREEN, GREY, Key, SKY, Sheet, Stroke, VERMILLION};
+use crate::figures::canvas::{
+    BLUE, Dot, Drawn, GREEN, GREY, Key, SKY, Sheet, Stroke, VERMILLION, height_of,
+};
 use crate::figures::drawn;
 
 /// Changes that one figure has room for.
-const ROOM: usize = 24;
+const ROOM: usize = 40;
+
+/// How many times the largest change an interval may reach out and still be shown whole.
+const REACH: f64 = 1.5;
 
 /// What is drawn: everything, or where that is too much medians and what is no quantile, or the answer alone.
 fn shown<'a>(report: &'a ComparisonReport<'_>) -> Vec<&'a Compared<'a>> {
@@ -66,11 +71,15 @@ fn ratios(report: &ComparisonReport<'_>, svg: &mut String) -> Drawn {
             legend.push((Key::Dot(colour, dot), word));
         }
     }
-    let sheet = Sheet::new(svg, 420, &words::headline(report), &legend)?;
+    let title = format!("Change against {}", clean(report.baseline));
+    let sheet = Sheet::new(svg, height_of(shown.len()), &title, &legend)?;
     let margin = shown.iter().map(|one| one.comparing.margin).fold(1.0, f64::min);
     let (low, high) = (100.0 * (1.0 / (1.0 + margin) - 1.0), 100.0 * margin);
+    // One interval that is as wide as nobody's business would push all others into a corner.
+    let largest = shown.iter().map(|one| percents(one).1.abs()).fold(2.0 * high, f64::max);
+    let inside = |end: f64| end.clamp(-REACH * largest, REACH * largest);
     let ends = shown.iter().map(|one| percents(one)).flat_map(|(low, _, high)| [low, high]);
-    let y = Axis::around(ends.chain([low, high]));
+    let x = Axis::around(ends.map(inside).chain([low, high]));
     let several = shown.iter().any(|one| one.candidate != shown[0].candidate);
     let labels: Vec<String> = shown
         .iter()
@@ -82,13 +91,12 @@ fn ratios(report: &ComparisonReport<'_>, svg: &mut String) -> Drawn {
             false => words::of_figure(one),
         })
         .collect();
-    let title = format!("against {}", clean(report.baseline));
-    let panel = sheet.places(&labels, &title, (y, "change (%)"))?;
-    panel.band(low, high, SKY)?;
-    panel.level(0.0, GREY, Stroke::Dashed)?;
+    let rows = sheet.rows(&labels, (x, "change (%)"))?;
+    rows.band(low, high, SKY)?;
+    rows.level(0.0, GREY, Stroke::Dashed)?;
     for (place, one) in shown.iter().enumerate() {
         let (colour, dot) = look(one.comparison.verdict);
-        panel.point(place as f64 + 0.5, percents(one), colour, dot)?;
+        rows.value(place, percents(one), colour, dot)?;
     }
     sheet.finish()
 }

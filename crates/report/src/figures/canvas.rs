@@ -1,6 +1,7 @@
 //! The drawing surface: a titled sheet, and panels with axes on it. All in pixels of the figure.
 
 mod panel;
+mod rows;
 
 use std::io;
 
@@ -14,6 +15,7 @@ use plotters::style::{Color as _, FontStyle, IntoFont, RGBColor, ShapeStyle, Tex
 use crate::axis::Axis;
 
 pub(crate) use panel::Panel;
+pub(crate) use rows::height_of;
 
 /// What drawing returns.
 pub(crate) type Drawn = Result<(), DrawingAreaErrorKind<io::Error>>;

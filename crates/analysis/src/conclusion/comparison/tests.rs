@@ -181,6 +181,28 @@ fn a_latency_gets_better_downwards_and_only_where_both_kept_up() {
 }
 
 #[test]
+fn a_window_that_tests_as_behind_far_below_the_capacity_is_chance() {
+    let mut groups = slots([("16", 13.5), ("32", 20.0)]);
+    let manifest = manifest(json!({}), json!({SLOTS: [16, 32]}));
+    let at_low = |point: &&mut PointSummary| point.load.rate_per_s() == Some(8.0);
+    let spoil = |group: &mut Group, n: usize| {
+        group.points.iter_mut().filter(at_low).take(n).for_each(|it| it.stability.stable = false);
+    };
+    spoil(&mut groups[1], 2);
+    let (found, _) = concluded(&manifest, &groups);
+    assert_eq!(verdict(&found, "max-num-seqs=32", "TTFT p50"), ComparisonVerdict::Equivalent);
+    assert!(
+        found.remarks[0].starts_with("2 of 6 windows of max-num-seqs=32"),
+        "{:?}",
+        found.remarks
+    );
+    // Half of them are no chance.
+    spoil(&mut groups[1], 3);
+    let (found, _) = concluded(&manifest, &groups);
+    assert!(found.figures.iter().all(|it| !matches!(it.figure, ComparedFigure::Latency(..))));
+}
+
+#[test]
 fn the_baseline_is_the_first_value_as_written_whatever_was_measured_first() {
     let manifest = manifest(json!({}), json!({SLOTS: [32, 16]}));
     let (found, _) = concluded(&manifest, &slots([("16", 13.5), ("32", 20.0)]));
