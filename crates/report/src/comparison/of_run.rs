@@ -16,8 +16,12 @@ pub(crate) struct OfRun<'a> {
     names: Vec<(String, String)>,
     main: Option<(String, String)>,
     effects: Vec<String>,
+    remarks: Vec<String>,
     next: Option<String>,
 }
+
+/// The most repetitions that a command is written for: whoever needs more needs less noise.
+const MOST: usize = 100;
 
 impl<'a> OfRun<'a> {
     /// What `comparison` says of the run of `input`.
@@ -33,13 +37,21 @@ impl<'a> OfRun<'a> {
             Verdict::Invalid => "The settings compared (not a result: the measurement is invalid)",
             _ => "The settings compared",
         };
+        let wanted = repetitions(comparison);
+        let mut remarks = comparison.remarks.clone();
+        if let Some(wanted) = wanted.filter(|wanted| *wanted > MOST) {
+            remarks.push(format!(
+                "about {wanted} repetitions would decide; longer windows or a quieter machine will do it sooner"
+            ));
+        }
         Self {
             comparison,
             title: title.to_owned(),
             names: comparison.figures.iter().map(|one| named(one.figure, one.load)).collect(),
             main: comparison.main.map(|(figure, load)| named(figure, load)),
             effects: comparison.effects.iter().map(|it| one_line(it.figure, it.load)).collect(),
-            next: next(input.manifest, comparison),
+            remarks,
+            next: wanted.filter(|it| *it <= MOST).map(|it| again(input.manifest, it)),
         }
     }
 
@@ -70,23 +82,27 @@ impl<'a> OfRun<'a> {
             compared: &compared,
             main: self.main.as_ref().map(|(figure, at)| (figure.as_str(), at.as_str())),
             effects: &effects,
-            remarks: &self.comparison.remarks,
+            remarks: &self.remarks,
             next: self.next.as_deref(),
         })
     }
 }
 
-/// The same run with the repetitions that would probably decide the answer for every candidate; `None`
-/// where all is decided, or more repetitions would not help.
-fn next(manifest: &Manifest, comparison: &SettingsComparison) -> Option<String> {
+/// The repetitions that would probably decide the answer for every candidate; `None` where all is decided,
+/// or more repetitions would not help.
+fn repetitions(comparison: &SettingsComparison) -> Option<usize> {
     let undecided = |one: &&FigureComparison| {
         matches!(one.comparison.verdict, ComparisonVerdict::Undecided { .. })
     };
     let wanted = comparison.answer().filter(undecided);
-    let repetitions = wanted.filter_map(|one| would_decide(one.comparison.verdict)).max()?;
+    wanted.filter_map(|one| would_decide(one.comparison.verdict)).max()
+}
+
+/// The command of the same run with so many repetitions.
+fn again(manifest: &Manifest, repetitions: usize) -> String {
     let mut command = manifest.experiment.clone();
     let quoted = |text: &str| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.,/=:[]".contains(c);
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.,/=:".contains(c);
         match text.chars().all(plain) {
             true => text.to_owned(),
             false => format!("'{}'", text.replace('\'', r"'\''")),
@@ -95,9 +111,48 @@ fn next(manifest: &Manifest, comparison: &SettingsComparison) -> Option<String> 
     if let Some(file) = &manifest.matrix_file {
         command.push_str(&format!(" {}", quoted(file)));
     }
-    let again = manifest.overrides.iter();
-    for kept in again.filter(|it| !it.trim_start().starts_with("experiment.repetitions")) {
+    let kept = manifest.overrides.iter();
+    for kept in kept.filter(|it| !it.trim_start().starts_with("experiment.repetitions")) {
         command.push_str(&format!(" --set {}", quoted(kept)));
     }
-    Some(format!("{command} --set experiment.repetitions={repetitions}"))
+    format!("{command} --set experiment.repetitions={repetitions}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_is_the_runs_own_with_more_repetitions() {
+        let mut manifest: Manifest = serde_json::from_value(serde_json::json!({
+            "format": "1.3",
+            "tool": {"name": "compare", "version": "0.1.0", "commit": null},
+            "experiment": "compare",
+            "clock": {"origin_monotonic_ns": 1, "origin_unix_ns": 1},
+            "started": "2026-01-01T00:00:00Z",
+            "status": "complete",
+            "seed": 7,
+            "matrix_written": "",
+            "overrides": [],
+            "matrix_resolved": {},
+            "machine": {"cpu": "c", "cores": 2, "memory_bytes": 1, "os": "o", "kernel": "k"},
+            "target": {
+                "launch": "sim", "url": "http://127.0.0.1:1", "model": "m", "server": null,
+                "version": null, "max_model_len": null, "settings_declared": {}
+            },
+            "points": [],
+            "left_out": [],
+            "stamps": "user",
+            "remarks": []
+        }))
+        .unwrap();
+        assert_eq!(again(&manifest, 8), "compare --set experiment.repetitions=8");
+        manifest.matrix_file = Some("my matrix.toml".to_owned());
+        let overrides = ["load.rates=[8, 40]", "experiment.repetitions=4", "server.model=it's"];
+        manifest.overrides = overrides.map(str::to_owned).to_vec();
+        assert_eq!(
+            again(&manifest, 12),
+            r"compare 'my matrix.toml' --set 'load.rates=[8, 40]' --set 'server.model=it'\''s' --set experiment.repetitions=12"
+        );
+    }
 }

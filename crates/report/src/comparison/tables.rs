@@ -70,7 +70,8 @@ pub(super) fn against(report: &ComparisonReport<'_>, compared: &[&Compared<'_>])
         Row { class, cells }
     };
     let mut grid = Grid::of(&columns, compared.iter().map(row).collect());
-    if report.main.is_some() && compared.iter().all(|one| one.candidate == compared[0].candidate) {
+    let alone = report.compared.iter().all(|one| one.candidate == report.compared[0].candidate);
+    if report.main.is_some() && alone {
         // One candidate alone is named above.
         grid.columns.remove(1);
         grid.rows.iter_mut().for_each(|row| drop(row.cells.remove(1)));

@@ -1,10 +1,16 @@
 //! The report of settings held against each other, in every form.
 
 use insta::assert_snapshot;
+use std::path::Path;
+
 use plimsoll_analysis::{
-    Better, Comparing, Estimate, Factor, FactorialEffects, FactorialRun, compare, factorial_effects,
+    Better, ComparedFigure, ComparedLoad, Comparing, Comparison, Conclusion, Estimate, Factor,
+    FactorialEffects, FactorialRun, FigureComparison, Judgement, Question, SettingsComparison,
+    Wait, compare, factorial_effects,
 };
-use plimsoll_report::{Compared, ComparisonReport};
+use plimsoll_report::{Compared, ComparisonReport, ReportInput};
+
+use crate::fixture;
 
 fn compared<'a>(
     candidate: &'a str,
@@ -149,4 +155,91 @@ fn the_page_runs_nothing_and_text_from_outside_stays_text() {
         assert!(!page.contains(markup), "{markup}");
     }
     assert!(page.contains("max-num-seqs 16 → 32 × prefix-caching off → on"));
+}
+
+/// The conclusion of a run: two candidates, one of them nobody saturated, and their latency at one load.
+fn of_a_run() -> SettingsComparison {
+    let exact = |values: &[f64]| values.iter().map(|&x| Estimate::exact(x)).collect::<Vec<_>>();
+    let one = |candidate, figure: ComparedFigure, load: Option<ComparedLoad>, figures: [f64; 4]| {
+        let comparing = Comparing { better: figure.better(), ..Comparing::default() };
+        let comparison: Comparison =
+            compare(&exact(&BASE), &exact(&figures), comparing).expect("they are paired");
+        let (baseline_value, candidate_value) = (100.0, 100.0 * comparison.ratio);
+        let lower_bound = [false, candidate == 1 && load.is_none()];
+        FigureComparison {
+            candidate,
+            figure,
+            load,
+            baseline_value,
+            candidate_value,
+            lower_bound,
+            comparing,
+            comparison,
+        }
+    };
+    let at = Some(ComparedLoad::Rate(20.0));
+    let wild = [140.0, 80.0, 130.0, 75.0];
+    SettingsComparison {
+        margin: 0.05,
+        baseline: "slots=16".to_owned(),
+        candidates: vec!["slots=32".to_owned(), "slots=64".to_owned()],
+        figures: vec![
+            one(0, ComparedFigure::Capacity, None, [104.0, 96.0, 108.0, 99.0]),
+            one(1, ComparedFigure::Capacity, None, [130.0, 131.0, 129.0, 130.0]),
+            one(0, ComparedFigure::Latency(Wait::Ttft, 50), at, [90.0, 91.0, 89.0, 90.0]),
+            one(0, ComparedFigure::Latency(Wait::Ttft, 90), at, wild),
+            one(0, ComparedFigure::Latency(Wait::Ttft, 99), at, wild),
+        ],
+        main: Some((ComparedFigure::Capacity, None)),
+        effects: Vec::new(),
+        remarks: vec!["repetition 5 was not complete".to_owned()],
+    }
+}
+
+fn judged(conclusion: SettingsComparison) -> Judgement {
+    let mut judgement = fixture::several_groups();
+    judgement.question = Question::Difference;
+    judgement.conclusion = Conclusion::Comparison(Box::new(conclusion));
+    judgement
+}
+
+#[test]
+fn a_run_that_compares_begins_with_the_answer_in_every_form() {
+    let (mut manifest, judgement) = (fixture::manifest(), judged(of_a_run()));
+    manifest.experiment = "compare".to_owned();
+    manifest.overrides.clear();
+    let input = ReportInput::new(&manifest, &judgement, Path::new("results/compare"));
+    let text = plimsoll_report::terminal(&input, 100, false);
+    let from = text.find("The settings compared").expect("it has the conclusion");
+    let to = text.find("To decide").expect("it says how");
+    assert_snapshot!(&text[from..to]);
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("Capacity against slots=16: slots=64 is better, at least +30.0 %; slots=32 is undecided,"), "{words}");
+    assert!(words.contains("To decide: compare --set experiment.repetitions="), "{words}");
+    let markdown = plimsoll_report::markdown(&input);
+    let place = |part: &str| markdown.find(part).unwrap_or_else(|| panic!("no {part}: {markdown}"));
+    assert!(place("## The settings compared") < place("## Environment"));
+    assert!(place("![comparison](figs/comparison.svg)") < place("| TTFT p90 |"));
+    let object = plimsoll_report::json(&input);
+    let conclusion = &object["conclusion"];
+    assert_eq!(conclusion["comparisons"].as_array().map(Vec::len), Some(5));
+    assert_eq!(conclusion["comparisons"][3]["at"], "20 req/s");
+    assert_eq!(conclusion["comparisons"][1]["lower_bound"], serde_json::json!([false, true]));
+    assert_eq!(conclusion["remarks"][0], "repetition 5 was not complete");
+    assert!(
+        plimsoll_report::html(&input).expect("it can be drawn").contains("Change against slots=16")
+    );
+}
+
+#[test]
+fn repetitions_that_nobody_would_make_are_no_command() {
+    let mut conclusion = of_a_run();
+    conclusion.main =
+        Some((ComparedFigure::Latency(Wait::Ttft, 90), Some(ComparedLoad::Rate(20.0))));
+    let (manifest, judgement) = (fixture::manifest(), judged(conclusion));
+    let input = ReportInput::new(&manifest, &judgement, Path::new("results/compare"));
+    let object = plimsoll_report::json(&input);
+    assert!(object["conclusion"]["next"].is_null());
+    let remarks = object["conclusion"]["remarks"].to_string();
+    assert!(remarks.contains("2528 repetitions would decide; longer windows"), "{remarks}");
 }
