@@ -55,7 +55,7 @@ static FIGURES: [Figure; 7] = [
 pub fn figures(input: &ReportInput<'_>) -> Result<Vec<(String, String)>, ReportError> {
     let ladders = ladders(&input.judgement.groups);
     let mut figures = conclusion::figures(input)?;
-    if let Some(groups) = Groups::of(&ladders) {
+    if let Some(groups) = Groups::of_run(input, &ladders) {
         figures.extend(groups.figures()?);
     }
     for (ladder, files) in ladders.iter().zip(file_names(&ladders)) {

@@ -1,6 +1,6 @@
 //! The groups of one run beside each other: a table, and figures with a line for each group.
 
-use plimsoll_analysis::PointSummary;
+use plimsoll_analysis::{PointSummary, Question};
 
 use crate::document::{Document, Section};
 use crate::error::ReportError;
@@ -8,6 +8,7 @@ use crate::figures::by_factor::{self, Beside, Line};
 use crate::figures::drawn;
 use crate::figures::impact::{self, Known};
 use crate::grid::{Column, Grid, Row};
+use crate::input::ReportInput;
 use crate::ladder::{Ladder, Reading, Rung};
 use crate::numbers::{UNKNOWN, count, estimate, plain, quantile, three_digits};
 
@@ -25,8 +26,14 @@ pub(crate) struct Groups<'a> {
 }
 
 impl<'a> Groups<'a> {
+    /// The groups of a run. Where latency is asked the conclusion has them beside each other, with what holds
+    /// of latencies, and nobody asked what they sustain.
+    pub(crate) fn of_run(input: &ReportInput<'_>, ladders: &'a [Ladder<'a>]) -> Option<Self> {
+        Self::of(ladders).filter(|_| input.judgement.question != Question::Latency)
+    }
+
     /// The groups, where two of them have points.
-    pub(crate) fn of(ladders: &'a [Ladder<'a>]) -> Option<Self> {
+    fn of(ladders: &'a [Ladder<'a>]) -> Option<Self> {
         let measured = ladders.iter().filter(|ladder| !ladder.rungs.is_empty()).count();
         let all: Vec<_> = ladders.iter().collect();
         (measured > 1).then(|| Self { ladders, beside: Beside::of(&all) })

@@ -168,7 +168,7 @@ pub fn html(input: &ReportInput<'_>) -> Result<String, ReportError> {
     let mut documents: Vec<_> = gate::document(input.gates).into_iter().collect();
     documents.extend(conclusion::documents(input));
     let mut drawings = conclusion::figures(input)?;
-    if let Some(groups) = Groups::of(&ladders) {
+    if let Some(groups) = Groups::of_run(input, &ladders) {
         documents.push(groups.document());
         drawings.extend(groups.figures()?);
     }

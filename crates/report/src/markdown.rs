@@ -45,7 +45,7 @@ pub fn markdown(input: &ReportInput<'_>) -> String {
         verdict_word(input.judgement.verdict),
         verdict_meaning(input, &entries)
     );
-    let groups = Groups::of(&ladders).map(|groups| groups.document());
+    let groups = Groups::of_run(input, &ladders).map(|groups| groups.document());
     let gates = gate::document(input.gates);
     for document in gates.into_iter().chain(conclusion::documents(input)).chain(groups) {
         text.push_str(&document.markdown_at(2));

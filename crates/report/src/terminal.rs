@@ -90,7 +90,7 @@ pub fn terminal(input: &ReportInput<'_>, width: usize, colour: bool) -> String {
     text.push('\n');
     text.push_str(&paper.paragraph("", &format!("{word}: {meaning}.")));
     if documents.is_empty() {
-        documents.extend(Groups::of(&ladders).map(|groups| groups.document()));
+        documents.extend(Groups::of_run(input, &ladders).map(|groups| groups.document()));
     }
     let documents = gate::document(input.gates).into_iter().chain(documents);
     for document in documents {

@@ -199,11 +199,11 @@ fn served(found: &LowLoad, groups: &[Group]) -> Grid {
         Column::words(["case", ""]),
         Column::words(["load", ""]),
         Column::number(["served req/s", "the load's"]),
+        Column::words(["limited by", ""]),
         Column::number(["queue ms", "server's own"]),
         Column::number(["prefill ms", "server's own"]),
         Column::number(["GPU busy", ""]),
         Column::number(["failed", ""]),
-        Column::words(["limited by", ""]),
     ];
     let limited_by = |case: &Case| {
         let group = groups.iter().find(|group| group.factors == case.factors);
@@ -218,11 +218,11 @@ fn served(found: &LowLoad, groups: &[Group]) -> Grid {
             name(case),
             load(&case.load),
             rounded(case.throughput_per_s),
+            limited_by(case),
             super::cells::ms(case.queue_server_ms),
             super::cells::ms(case.prefill_server_ms),
             case.utilisation_pct.map_or_else(|| UNKNOWN.to_owned(), |it| percent(it / 100.0)),
             case.failed.to_string(),
-            limited_by(case),
         ])
     };
     Grid::of(&columns, found.cases.iter().map(row).collect())
