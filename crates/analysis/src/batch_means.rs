@@ -136,7 +136,7 @@ fn covariance(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// The 97.5 % point of Student's t with `degrees` of freedom, at least 1.
-fn student_t(degrees: usize) -> f64 {
+pub(crate) fn student_t(degrees: usize) -> f64 {
     StudentsT::new(0.0, 1.0, degrees.max(1) as f64)
         .expect("scale 1 and one degree of freedom or more are legal")
         .inverse_cdf(0.975)

@@ -8,7 +8,7 @@ use plimsoll_units::RunNanos;
 use crate::batch_means::FINE_BINS;
 use crate::in_flight::InFlight;
 use crate::summarise::binned;
-use crate::{Estimate, Window, tokens};
+use crate::{Estimate, Window, long_run, tokens};
 
 /// Fewest fine bins on either side of a fall.
 const FEWEST_BINS: usize = 6;
@@ -76,8 +76,10 @@ impl Fall {
         done.sort_unstable();
         let full = full_from(start, &done).filter(|&full| full < window.end)?;
         let delivered: Vec<(RunNanos, f64)> = tokens::delivered(rows).collect();
-        let bins =
-            |to: RunNanos| binned(Window { start: full, end: to }, delivered.iter().copied());
+        let bins = |to: RunNanos| -> [f64; FINE_BINS] {
+            let window = Window { start: full, end: to };
+            long_run::steady(&long_run::within(delivered.iter().copied(), window))
+        };
         let ended = |to: RunNanos| {
             done.partition_point(|(at, _)| *at < to) - done.partition_point(|(at, _)| *at < full)
         };
@@ -154,14 +156,19 @@ fn cut(bins: &[f64; FINE_BINS], from: usize, (least_t, least_share): (f64, f64))
     best.filter(|&(t, _, lost)| t > least_t && lost > least_share).map(|(_, k, _)| k)
 }
 
-/// How many bins from the first on have the mean whose interval begins highest: more of them make it
-/// surer, until those come in which there was less.
+/// Share of the highest beginning by which another may lie lower and be as good.
+const AS_GOOD: f64 = 0.001;
+
+/// How many bins from the first on have the mean whose interval begins highest, the most of those that are
+/// as good: more of them make it surer, until those come in which there was less.
 fn surest(bins: &[f64; FINE_BINS], from: usize) -> usize {
     let begins = |k: usize| {
         let (mean, error) = level(&bins[..k]);
         mean - TWO * error
     };
-    (from..=FINE_BINS).max_by(|&a, &b| begins(a).total_cmp(&begins(b))).unwrap_or(FINE_BINS)
+    let highest = (from..=FINE_BINS).map(begins).fold(f64::NEG_INFINITY, f64::max);
+    let good = highest - AS_GOOD * highest.abs();
+    (from..=FINE_BINS).rev().find(|&k| begins(k) >= good).unwrap_or(FINE_BINS)
 }
 
 /// The mean of bins and its standard error.

@@ -88,6 +88,7 @@ pub(crate) fn summarise(point: &PointFile, record: &ImportedRecord) -> PointSumm
         achieved_rate_per_s: log.and_then(arrivals).unwrap_or(throughput).value,
         throughput_per_s: throughput,
         output_tokens_per_s: tokens,
+        long_run_tokens_per_s: None,
         input_tokens_per_s: of_samples(samples, |it| it.prompt_tokens_per_s).map(|it| it.value),
         prompt_tokens_planned: None,
         prompt_tokens: None,

@@ -74,6 +74,7 @@ mod judge;
 mod judgement;
 mod knee;
 mod latency;
+mod long_run;
 mod overload;
 mod quantile;
 mod question;

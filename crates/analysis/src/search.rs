@@ -69,8 +69,9 @@ pub struct Probe {
 /// `step` depends on nothing but the configuration and the results told, in their order; so a
 /// search that was interrupted goes on from its results.
 ///
-/// Way: (1) a geometric climb by threes until a probe is unstable; (2) the plateau, the throughput
-/// at about 1.25 of it, in a window as long as the scatter of the first such probe says is needed;
+/// Way: (1) a geometric climb by threes, from three times the range's lower end, until a probe is
+/// unstable; (2) the plateau, the throughput
+/// at 1.17 to 1.25 of it, in a window as long as the scatter of the first such probe says is needed;
 /// (3) where a probe's throughput fell under its own backlog ([`Fall`](crate::Fall)), the plateau is
 /// what was got through before, at an overload small enough for it to last; (4) confirmation by a
 /// stable probe just below the plateau's interval and one just above it. Where a server gets more

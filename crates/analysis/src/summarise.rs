@@ -12,7 +12,7 @@ use crate::gpu_summary::Work;
 use crate::in_flight::InFlight;
 use crate::{
     Ceilings, ClientSummary, Counts, Fall, GpuSummary, PointSummary, Probed, ServerBreakdown, Slo,
-    Window, gaps, goodput, imported, latency, stability, timeline, tokens,
+    Window, gaps, goodput, imported, latency, long_run, stability, timeline, tokens,
 };
 
 /// Everything that is known of a point, from its rows.
@@ -52,6 +52,13 @@ pub fn summarise(point: &PointFile, rows: &[RequestRow], slo: &Slo) -> PointSumm
         }
         None => batch_means::rate(&delivered, seconds),
     };
+    let long_run_tokens_per_s = (!stability.stable).then(|| {
+        let firsts = length
+            .asked
+            .into_iter()
+            .flat_map(|mean| rows.iter().filter_map(move |row| Some((row.first_token()?, mean))));
+        long_run::rate(tokens::delivered(rows), firsts, window)
+    });
     let gaps = gaps::Gaps::of(due());
     let service_ttft = of_ok(latency::service_ttft);
     let work = Work {
@@ -74,6 +81,7 @@ pub fn summarise(point: &PointFile, rows: &[RequestRow], slo: &Slo) -> PointSumm
             seconds,
         ),
         output_tokens_per_s,
+        long_run_tokens_per_s,
         input_tokens_per_s: prompt_tokens.map(per_second),
         prompt_tokens_planned: mean_of(due().map(|row| row.prompt_tokens_planned)),
         prompt_tokens: mean_of(

@@ -38,6 +38,9 @@ pub struct PointSummary {
     /// for an unstable point with known output lengths the waves of a saturated batch server are
     /// taken out of it, so that its middle, not the value, is the best estimate of the long run.
     pub output_tokens_per_s: Estimate,
+    /// Output tokens per second that a server which did not keep up delivers in the long run, with its
+    /// interval; `None` where it kept up.
+    pub long_run_tokens_per_s: Option<Estimate>,
     /// Prompt tokens of the requests that completed inside the window / its length: by the server's
     /// usage, else as planned; `None` when the length of one of them is not known.
     pub input_tokens_per_s: Option<f64>,

@@ -6,6 +6,7 @@ mod mser5;
 use std::time::Duration;
 
 pub use cut::WarmUpCut;
+pub(crate) use mser5::mser5;
 
 /// The rule that ends the warm-up of a point with `warm-up = "auto"`.
 ///

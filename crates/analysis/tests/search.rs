@@ -35,9 +35,9 @@ fn the_rate_that_meets_an_slo_is_found_on_queues_of_known_delay() {
     let results = study::run_slo((0..24).step_by(2), 2);
     println!("{}", study::slo_table(&results));
     let all = study::Row::of("SLO", &results);
-    // 23 of 24 would be what the intervals say: these are too narrow on such queues (docs/method.md).
-    assert!(all.covered >= 18 && all.median_error < 0.02, "{all}");
-    assert!(all.worst_error < 0.1 && all.median_cost < 0.7, "{all}");
+    // 23 of 24 is what the intervals say.
+    assert!(all.covered >= 22 && all.median_error < 0.02, "{all}");
+    assert!(all.worst_error < 0.1 && all.median_cost < 0.5, "{all}");
 }
 
 #[test]
@@ -99,4 +99,31 @@ fn ten_servers_of_200_ms_are_found_in_a_minute_and_2000_requests() {
         }
         assert!(good >= 19, "{good} of 20, even: {even}");
     }
+}
+
+#[test]
+fn a_batch_server_with_long_prefills_is_found_in_two_minutes() {
+    // 64 slots, 32 tokens, more than half of the time in prefills that come in waves: a short rung of the
+    // climb at 1.3 of its capacity still fills it, and a single window's scatter is mostly the waves'.
+    let server = server::Server {
+        way: server::Way::Steps { slots: 64, tokens: 32, fixed: 0.687, prefill: Some(0.57) },
+        capacity: 26.3,
+        thrash: None,
+        allowed: None,
+        even: false,
+    };
+    let (mut held, mut requests, mut seconds) = (0, Vec::new(), Vec::new());
+    for seed in 0..12 {
+        let found = study::search(server, SearchConfig::new(1.25, 10_000.0), 1000 * seed);
+        let capacity = found.capacity_per_s.expect("it is bounded");
+        println!("seed {seed}: {capacity:?}, {} requests, {:?}", found.requests, found.time);
+        held += u32::from(capacity.contains(26.3) && found.stopped == Stopped::Precision);
+        requests.push(found.requests);
+        seconds.push(found.time.as_secs());
+    }
+    requests.sort_unstable();
+    seconds.sort_unstable();
+    assert!(held >= 11, "{held} of 12");
+    assert!(requests[6] < 2500 && seconds[6] < 90, "{requests:?} {seconds:?}");
+    assert!(requests[11] < 5000 && seconds[11] < 240, "{requests:?} {seconds:?}");
 }

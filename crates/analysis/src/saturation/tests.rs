@@ -28,6 +28,7 @@ fn point(rate: f64, through: f64, half: f64, stable: bool) -> PointSummary {
         achieved_rate_per_s: rate,
         throughput_per_s: through,
         output_tokens_per_s: through.scaled(100.0),
+        long_run_tokens_per_s: None,
         input_tokens_per_s: None,
         prompt_tokens_planned: None,
         prompt_tokens: None,

@@ -13,6 +13,9 @@ const FAR: f64 = 1.25;
 /// and miss whatever in a queue lasts longer than a window.
 const FEW: f64 = 1.15;
 
+/// Fewest requests from which a share is heard.
+const FEWEST_DUE: u64 = 20;
+
 /// One probe's share.
 #[derive(Clone, Copy, Debug)]
 struct Share {
@@ -41,12 +44,14 @@ pub(super) fn of(probes: &[ProbeResult], attainment: f64, z: f64) -> Option<Esti
 /// 3rd ed., chapters 3 and 4 (dose of a given effect, heterogeneity); Fieller, J. Royal Statistical
 /// Society B 16 (1954), 175-185; Cleveland, JASA 74 (1979), 829-836 (local fit).
 fn edge(probes: &[ProbeResult], attainment: f64, about: f64, z: f64) -> Option<Estimate> {
-    let shares: Vec<Share> = probes
-        .iter()
-        .filter(|probe| !probe.overloaded && tells(probe))
-        .filter(|probe| (about / FAR..=about * FAR).contains(&probe.rate_per_s))
-        .filter_map(share)
-        .collect();
+    let near = || {
+        probes
+            .iter()
+            .filter(|probe| !probe.overloaded && tells(probe))
+            .filter(|probe| (about / FAR..=about * FAR).contains(&probe.rate_per_s))
+    };
+    let alike = alike(near());
+    let shares: Vec<Share> = near().filter_map(|probe| share(probe, alike)).collect();
     let aim = (attainment / (1.0 - attainment)).ln();
     let mut at = about.ln();
     let mut found = None;
@@ -66,21 +71,31 @@ fn tells(probe: &ProbeResult) -> bool {
     probe.stable || probe.goodput.is_some_and(|(good, due)| 2 * good >= due)
 }
 
+/// By what factor the variance of a share exceeds that of as many independent requests, for those in a
+/// queue fare alike: the mean over all probes, weighted by their requests; never below 1. A single
+/// probe's own would favour the one whose scatter happened to come out small.
+fn alike<'a>(probes: impl Iterator<Item = &'a ProbeResult>) -> f64 {
+    let (mut sum, mut all) = (0.0, 0.0);
+    for probe in probes {
+        let Some((good, due)) = probe.goodput.filter(|&(_, due)| due >= FEWEST_DUE) else {
+            continue;
+        };
+        let p = (good as f64 + 0.5) / (due as f64 + 1.0);
+        let independent = p * (1.0 - p) / (due as f64 + 1.0);
+        let error = probe.goodput_error.unwrap_or_else(|| independent.sqrt());
+        sum += due as f64 * (error * error / independent).max(1.0);
+        all += due as f64;
+    }
+    if all > 0.0 { sum / all } else { 1.0 }
+}
+
 /// A probe's odds. With half a request added on either side they are finite (Haldane, Annals of Human
 /// Genetics 20, 1956, 309-311).
-fn share(probe: &ProbeResult) -> Option<Share> {
-    let (good, due) = probe.goodput?;
-    if due < 20 {
-        return None;
-    }
+fn share(probe: &ProbeResult, alike: f64) -> Option<Share> {
+    let (good, due) = probe.goodput.filter(|&(_, due)| due >= FEWEST_DUE)?;
     let (good, bad) = (good as f64 + 0.5, (due - good) as f64 + 0.5);
-    let p = good / (good + bad);
-    // One share's error is never less than that of as many requests that are independent.
-    let alike = probe
-        .goodput_error
-        .map_or(1.0, |error| (error * error / (p * (1.0 - p) / (good + bad))).max(1.0));
     Some(Share {
-        at: probe.rate_per_s.ln(),
+        at: probe.achieved_rate_per_s.ln(),
         odds: (good / bad).ln(),
         variance: alike * (1.0 / good + 1.0 / bad),
     })

@@ -15,11 +15,20 @@ const CONFIRM_REQUESTS: f64 = 80.0;
 
 /// Shares of the plateau's ends that the confirming probes are offered.
 const BELOW: f64 = 0.95;
-const ABOVE: f64 = 1.1;
+const ABOVE: f64 = 1.07;
 
 /// Lengths of the confirming probes, as shares of the time that the plateau was measured for.
 const BELOW_SHARE: f64 = 0.2;
 const ABOVE_SHARE: f64 = 0.35;
+
+/// Load of a plateau probe of so many requests or more, as a share of the plateau: it has the time to
+/// fill the server with less, and is near enough to confirm that this much is too much.
+const LONG_MILD: f64 = 1.17;
+const LONG_REQUESTS: f64 = 800.0;
+
+/// How much longer the next plateau probe may be than those before it, together: what a short one says
+/// of its scatter is no more than a guess.
+const LONGER: f64 = 6.0;
 
 impl Search {
     /// Plateau, confirmation, and bisection where they do not agree.
@@ -103,7 +112,7 @@ impl Search {
             .fold(plateau.about, f64::max);
         let mild = self.config.within(MILD * tested);
         let aim = rate.relative_half_width() / (0.9 * self.config.precision);
-        let more = plateau.seconds * (aim * aim - 1.0).clamp(0.25, 20.0);
+        let more = plateau.seconds * (aim * aim - 1.0).clamp(0.5, LONGER);
         if let Some(backlog) = plateau.backlog.filter(|_| plateau.mild) {
             // With an overload of b / n the backlog b is reached after n requests.
             let requests = (more * rate.value).max(FEWEST_REQUESTS);
@@ -112,12 +121,14 @@ impl Search {
             let offered = self.config.within((1.0 + over) * rate.high.min(1.05 * rate.value));
             return (offered, Duration::from_secs_f64(reached).max(self.config.shortest));
         }
-        if !plateau.mild {
+        if !plateau.mild || plateau.seconds < 0.99 * least.as_secs_f64() {
             // The pilot's own scatter is a guess: 300 requests where it is sharp, 600 where not.
             let sharp = rate.relative_half_width() <= self.config.precision;
             let requests = if sharp { FEWEST_REQUESTS } else { FIRST_REQUESTS };
             return (mild, least.max(self.window(rate.value, requests)));
         }
+        let long = more * rate.value >= LONG_REQUESTS;
+        let mild = if long { self.config.within(LONG_MILD * tested) } else { mild };
         (mild, Duration::from_secs_f64(more).max(least))
     }
 }

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{
-    Goal, ProbeResult, SearchConfig, attainment, bracket, plateau, plateau::Plateau,
-    probe::certainly_less,
-};
+use super::{Goal, ProbeResult, SearchConfig, attainment, bracket, plateau, plateau::Plateau};
 use crate::Estimate;
+
+/// Half widths of the difference by which a fall must be beyond doubt: it is the lowest of several.
+const SURE: f64 = 2.0;
 
 /// Least share lost that is told: the lowest of several throughputs is a little low by chance.
 const LEAST_FALL: f64 = 0.05;
@@ -180,16 +180,21 @@ fn through(probes: &[ProbeResult], rate: f64) -> Option<Estimate> {
         .map(|probe| probe.throughput_per_s)
 }
 
+/// Whether `a` lies below `b` by more than the lowest of several would by chance.
+fn surely_less(a: Estimate, b: Estimate) -> bool {
+    let half = |estimate: Estimate| (estimate.high - estimate.low) / 2.0;
+    b.value - a.value > SURE * half(a).hypot(half(b))
+}
+
 /// The lowest throughput among probes offered more than the capacity, if it certainly is below it.
 fn fall(probes: &[ProbeResult], peak: Estimate) -> Option<PeakAndFall> {
-    probes
-        .iter()
-        .filter(|probe| probe.rate_per_s >= peak.high && !probe.stable && probe.completions >= 40)
-        .min_by(|a, b| a.throughput_per_s.value.total_cmp(&b.throughput_per_s.value))
-        .filter(|probe| certainly_less(probe.throughput_per_s, peak))
-        .map(|probe| PeakAndFall {
+    plateau::overloaded(probes)
+        .filter(|(probe, _)| probe.rate_per_s >= peak.high && probe.completions >= 40)
+        .min_by(|(_, a), (_, b)| a.value.total_cmp(&b.value))
+        .filter(|(_, through)| surely_less(*through, peak))
+        .map(|(probe, through)| PeakAndFall {
             peak_per_s: peak,
-            overloaded_per_s: probe.throughput_per_s,
+            overloaded_per_s: through,
             at_rate_per_s: probe.rate_per_s,
         })
         .filter(|fall| fall.share_lost() >= LEAST_FALL)

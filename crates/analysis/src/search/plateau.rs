@@ -8,15 +8,19 @@ use crate::{Estimate, Fall};
 /// Load, as a share of the plateau, from which a probe's queue is taken never to run empty.
 const FULL: f64 = 1.04;
 
+/// What the number in flight must grow by within a probe, as a share of what is there at a load that
+/// makes none wait: less may not have filled the server.
+const FILL: f64 = 0.5;
+
 /// Load up to which overload is mild.
 const MILD_TO: f64 = 1.8;
 
-/// Half width, as a share of the value, below which no interval is believed: a window is no whole
-/// number of steps, and what its ends cut off is the same in every batch.
-const EDGE: f64 = 0.001;
+/// Half width, as a share of the value, below which no interval is believed: a server of equal steps
+/// shows no scatter at all.
+const EDGE: f64 = 0.0005;
 
 /// How many times longer another probe may be before one is too short to be heard.
-const SHORT: f64 = 8.0;
+const SHORT: f64 = 2.5;
 
 /// Least half width of a stretch before a fall, as a share of what the number of its requests would
 /// make of it if each were chance.
@@ -93,7 +97,10 @@ pub(super) fn of(probes: &[ProbeResult], request: Duration, z: f64) -> Option<Pl
     let anchor = pool(&first)?;
     let is_mild = |part: &&Part| {
         let from = if part.before_a_fall { 1.0 } else { FULL };
+        let grew = (part.offered - anchor.value) * part.seconds;
+        let filled = grew >= FILL * anchor.value * request.as_secs_f64();
         (from * anchor.value..=MILD_TO * anchor.value).contains(&part.offered)
+            && (filled || part.before_a_fall)
     };
     let mild: Vec<Part> = first.iter().filter(is_mild).copied().collect();
     let (used, mild) = if mild.is_empty() { (first, false) } else { (agreeing(&mild), true) };
@@ -118,6 +125,16 @@ pub(super) fn peak(probes: &[ProbeResult], from: f64, to: f64) -> Option<Estimat
         .map(|probe| part(probe, None))
         .collect();
     pool(&agreeing(&parts))
+}
+
+/// What each unstable probe got through, requests per second.
+pub(super) fn overloaded(probes: &[ProbeResult]) -> impl Iterator<Item = (&ProbeResult, Estimate)> {
+    let length = mean_length(probes);
+    let unstable = probes.iter().filter(|probe| !probe.stable);
+    unstable.map(move |probe| {
+        let steady = probe.completions as f64 >= super::FEWEST_REQUESTS;
+        (probe, if steady { part(probe, length).rate } else { probe.throughput_per_s })
+    })
 }
 
 /// Requests per second that a probe got through before its throughput fell.
@@ -205,13 +222,23 @@ mod tests {
 
     #[test]
     fn probes_of_one_plateau_are_weighed_by_time() {
-        let found =
-            of(&[probe(12.5, 10.0, 1.0, 10), probe(12.6, 10.4, 0.5, 30)], Duration::ZERO, 1.96)
-                .expect("there are two");
-        assert!((found.rate.value - 10.3).abs() < 1e-12 && found.mild);
-        // sqrt((10 * 1)^2 + (30 * 0.5)^2) / 40 = 0.4507.
-        assert!((found.rate.high - found.rate.value - 0.450_69).abs() < 1e-4, "{found:?}");
-        assert_eq!(found.seconds, 40.0);
+        let probes = [probe(12.5, 10.0, 1.0, 20), probe(12.6, 10.4, 0.5, 30)];
+        let found = of(&probes, Duration::ZERO, 1.96).expect("there are two");
+        assert!((found.rate.value - 10.24).abs() < 1e-12 && found.mild);
+        // sqrt((20 * 1)^2 + (30 * 0.5)^2) / 50 = 0.5.
+        assert!((found.rate.high - found.rate.value - 0.5).abs() < 1e-12, "{found:?}");
+        assert_eq!(found.seconds, 50.0);
+    }
+
+    #[test]
+    fn a_probe_that_cannot_have_filled_the_server_says_nothing_of_its_plateau() {
+        // Each request takes 2 s where none waits: 20 are there then. At 0.7 a second more 28 come in
+        // 40 s, but 7 in 10 s.
+        let request = Duration::from_secs(2);
+        let mild = |seconds| {
+            of(&[probe(10.7, 10.0, 0.2, seconds)], request, 1.96).expect("there is one").mild
+        };
+        assert!(mild(40) && !mild(10));
     }
 
     #[test]

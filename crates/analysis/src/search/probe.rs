@@ -74,7 +74,7 @@ impl ProbeResult {
     pub fn of(point: &PointSummary, duration: Duration) -> Option<Self> {
         let rate_per_s = point.load.rate_per_s()?;
         let window = point.window.length();
-        let tokens = point.output_tokens_per_s;
+        let tokens = point.long_run_tokens_per_s.unwrap_or(point.output_tokens_per_s);
         let length = point
             .mean_output_tokens
             .filter(|&mean| mean > 0.0)

@@ -15,16 +15,21 @@ const SPREAD: f64 = 0.07;
 const WITHOUT_FALL: usize = 6;
 
 /// Requests of a probe around the edge at least.
-const LONG_REQUESTS: f64 = 2000.0;
+const LONG_REQUESTS: f64 = 4000.0;
 
 /// Most requests of one probe.
-const MOST_REQUESTS: f64 = 20_000.0;
+const MOST_REQUESTS: f64 = 25_000.0;
 
 impl Search {
     /// Climb, bracket, then probes to either side of the edge until its interval is narrow.
     pub(super) fn slo_step(&self, attainment: f64) -> Step {
         let answers = bracket::seen(&self.probes, Goal::Slo { attainment });
         let bracket = bracket::of(&answers);
+        if let Some(high) = bracket.high
+            && let Some(window) = self.hardly_known(high)
+        {
+            return self.probe(high, window, Some(0.1));
+        }
         let (low, high) = match (bracket.low, bracket.high) {
             (_, None) => return self.climb(),
             (None, Some(high)) if high <= self.config.from => {

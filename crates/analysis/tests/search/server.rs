@@ -25,8 +25,10 @@ pub(crate) enum Way {
     Queue { servers: usize, exponential: bool },
     /// Up to `slots` requests share each step, which gives a token to each of them and takes
     /// `fixed` of a full step's time plus the rest in proportion to how many they are. Answers have
-    /// 1 to 2 `tokens` - 1 tokens, all equally likely.
-    Steps { slots: usize, tokens: usize, fixed: f64 },
+    /// 1 to 2 `tokens` - 1 tokens, all equally likely. With `prefill` all have `tokens` tokens, and a
+    /// request's first step takes longer by what makes this share of the full server's time on average,
+    /// half to one and a half of it.
+    Steps { slots: usize, tokens: usize, fixed: f64, prefill: Option<f64> },
 }
 
 /// A server.
@@ -73,8 +75,8 @@ impl Server {
         let (way, thrash) = match seed % 4 {
             0 => (Way::Queue { servers, exponential: true }, None),
             1 => (Way::Queue { servers, exponential: false }, None),
-            2 => (Way::Steps { slots, tokens, fixed }, None),
-            _ => (Way::Steps { slots, tokens, fixed }, Some(fall)),
+            2 => (Way::Steps { slots, tokens, fixed, prefill: None }, None),
+            _ => (Way::Steps { slots, tokens, fixed, prefill: None }, Some(fall)),
         };
         Self { way, capacity, thrash, allowed: None, even: false }
     }
@@ -108,6 +110,7 @@ impl Server {
             }
             let tokens = match self.way {
                 Way::Queue { .. } => 2,
+                Way::Steps { tokens, prefill: Some(_), .. } => tokens,
                 Way::Steps { tokens, .. } => rng.random_range(1..2 * tokens),
             };
             requests.push(Request { at, tokens, stamps: Vec::with_capacity(tokens) });
@@ -126,9 +129,10 @@ impl Server {
                     *first = begun + took;
                 }
             }
-            Way::Steps { slots, fixed, .. } => {
-                // A full step serves `slots` tokens at capacity * mean tokens a second.
-                let full = slots as f64 / (self.capacity * self.mean_tokens());
+            Way::Steps { slots, fixed, prefill, .. } => {
+                let share = prefill.unwrap_or(0.0);
+                // A full step serves `slots` tokens at capacity * mean tokens a second, prefills aside.
+                let full = (1.0 - share) * slots as f64 / (self.capacity * self.mean_tokens());
                 let (mut now, mut next, mut arrived) = (0.0_f64, 0, 0);
                 let mut running: Vec<usize> = Vec::new();
                 while next < requests.len() || !running.is_empty() {
@@ -138,6 +142,9 @@ impl Server {
                     while running.len() < slots && next < arrived {
                         running.push(next);
                         next += 1;
+                        if prefill.is_some() {
+                            now += share / self.capacity * rng.random_range(0.5..1.5);
+                        }
                     }
                     if running.is_empty() {
                         now = requests[next].at;

@@ -210,6 +210,7 @@ pub(crate) fn point(rate: f64, capacity: f64) -> PointSummary {
         achieved_rate_per_s: rate * 1.003,
         throughput_per_s: about(throughput, 0.015),
         output_tokens_per_s: about(throughput * TOKENS, 0.015),
+        long_run_tokens_per_s: None,
         input_tokens_per_s: Some(throughput * 512.0),
         prompt_tokens_planned: Some(512.0),
         prompt_tokens: Some(512.0),
