@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use plimsoll_analysis::{Judgement, Printed};
 use plimsoll_command::{Exit, Gates, all_passed, has_colours, width};
 use plimsoll_experiment::{PeerTool, judge_folder, printed};
-use plimsoll_records::{Manifest, PointFile, Verdict};
+use plimsoll_records::{Aggregate, Manifest, PointFile, Verdict};
 use plimsoll_report::{
     Gated, ReportInput, Together, html, json, markdown, terminal, write_all, write_together,
 };
@@ -58,12 +58,17 @@ enum Format {
     Markdown,
     /// `report.html`.
     Html,
+    /// The points of all folders as one table, as `plimsoll aggregate` has it; `--out` writes `points.csv`.
+    Csv,
 }
 
 impl Report {
     /// Judges, writes and prints each folder; says whether every gate was passed.
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let tools = PeerTool::of_names(&self.definitions)?;
+        if self.format == Format::Csv {
+            return self.csv();
+        }
         let places = self.places()?;
         let runs: Vec<_> = places
             .into_iter()
@@ -83,6 +88,24 @@ impl Report {
         }
         self.gates.write(&inputs)?;
         Ok(verdict_of_gates(&runs).into())
+    }
+
+    /// Prints the points of all folders as one table, and judges nothing.
+    fn csv(&self) -> anyhow::Result<ExitCode> {
+        anyhow::ensure!(
+            !self.gates.are_given() && !self.together,
+            "--format csv has the points as they were measured: --fail-on and --together need a report"
+        );
+        let mut table = Vec::new();
+        Aggregate::read(&self.results)?.csv(&mut table).context("cannot make the table")?;
+        if let Some(dir) = &self.out {
+            let path = dir.join("points.csv");
+            std::fs::create_dir_all(dir)
+                .and_then(|()| std::fs::write(&path, &table))
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        std::io::stdout().write_all(&table).context("cannot write to standard output")?;
+        Ok(ExitCode::SUCCESS)
     }
 
     /// Each results folder with the folder that its report goes to.
@@ -137,6 +160,7 @@ impl Report {
                 Format::Terminal => write!(out, "{}", together.terminal(width(), colour)),
                 Format::Markdown => write!(out, "{}", together.markdown()),
                 Format::Html => write!(out, "{}", together.html()?),
+                Format::Csv => Ok(()),
             }
         }
         .context("cannot write to standard output")
@@ -156,6 +180,7 @@ impl Report {
                 Format::Terminal => write!(out, "{}", terminal(input, width(), colour)),
                 Format::Markdown => write!(out, "{}", markdown(input)),
                 Format::Html => write!(out, "{}", html(input)?),
+                Format::Csv => Ok(()),
             }
         }
         .context("cannot write to standard output")

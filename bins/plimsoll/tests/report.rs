@@ -186,6 +186,19 @@ fn several_folders_make_one_report_together() {
 }
 
 #[test]
+fn points_are_one_table_of_commas() {
+    let out = tempfile::tempdir().unwrap();
+    let both = [text(results()), text(results()), "--format", "csv"];
+    let there = out.path().join("there");
+    let table = stdout(&report(&[both.as_slice(), &["--out", text(&there)]].concat()));
+    assert!(table.starts_with("run,experiment,started,status,"), "{table}");
+    assert_eq!(table.lines().count(), 1 + 2 * 2);
+    assert_eq!(fs::read_to_string(there.join("points.csv")).unwrap(), table);
+    refused(&[both.as_slice(), &["--together"]].concat(), 1, &["--format csv", "--together"]);
+    refused(&[text(out.path()), "--format", "csv"], 1, &[text(out.path())]);
+}
+
+#[test]
 fn gates_are_shown_and_decide_the_exit_code_of_reports_and_audits() {
     let out = tempfile::tempdir().unwrap();
     let run = |command: &str, gates: &[&str]| {

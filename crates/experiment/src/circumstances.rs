@@ -1,6 +1,7 @@
 //! What is watched beside the load: the server's metrics, the GPUs, and whether the server is still
 //! there. The samplers have threads of their own; nothing here waits while a point is measured.
 
+use std::ops::Add;
 use std::time::Duration;
 
 use plimsoll_analysis::Window;
@@ -8,12 +9,13 @@ use plimsoll_gpu::GpuSampler;
 use plimsoll_records::{
     CacheState, GpuWindow, PointDir, SamplingRecord, ServerCounters, ServerStart, SettingRecord,
 };
-use plimsoll_server::{LaunchError, MetricsSampler, ServerSamples};
+use plimsoll_server::{LaunchError, MetricsSample, MetricsSampler, ServerSamples};
 use plimsoll_units::{Clock as _, RunClock, RunNanos};
 use tokio::runtime::Runtime;
 
 use crate::error::RunError;
 use crate::interrupt::Interrupt;
+use crate::progress::Vitals;
 use crate::target::Target;
 use crate::together::{labelled, together};
 
@@ -152,6 +154,24 @@ impl<'a> Circumstances<'a> {
             dir.write_gpu(&samples.rows)?;
         }
         Ok(seen)
+    }
+
+    /// What server and GPUs say of themselves just now: what is there already, nobody is asked for it.
+    pub(crate) fn vitals(&self) -> Vitals {
+        // Of several pages that each tell of a part of the server: the sum, and the fullest cache.
+        let samplers = self.target.iter().flat_map(|target| &target.metrics);
+        let pages: Vec<_> = samplers.filter_map(|it| Some(it.latest()?.1)).collect();
+        let sum =
+            |of: fn(&MetricsSample) -> Option<f64>| pages.iter().filter_map(of).reduce(Add::add);
+        let rows = self.gpus.map(GpuSampler::latest).unwrap_or_default();
+        let busy: Vec<_> = rows.iter().filter_map(|row| row.sm_utilisation_pct).collect();
+        Vitals {
+            running: sum(|page| page.running),
+            waiting: sum(|page| page.waiting),
+            kv_cache_usage: pages.iter().filter_map(|page| page.kv_cache_usage).reduce(f64::max),
+            gpu_utilisation_pct: (!busy.is_empty())
+                .then(|| busy.iter().sum::<u32>() / u32::try_from(busy.len()).unwrap_or(1)),
+        }
     }
 
     /// Waits until the server has nothing left to do, as far as it tells; says whether it got there.

@@ -16,8 +16,9 @@ use crate::error::RunError;
 use crate::interrupt::Interrupt;
 use crate::live::Live;
 use crate::offered::PointLoad;
+use crate::pace::Pace;
 use crate::point::PointPlan;
-use crate::progress::{Event, Progress, Tick};
+use crate::progress::{Event, Progress, Tick, Vitals};
 use crate::worker::{CpuTime, Worker, WorkerEnd};
 
 /// How often the coordinator looks.
@@ -40,6 +41,7 @@ pub(crate) struct Coordinator<'a> {
     looks: u32,
     /// The end of the window that everybody was told.
     window_end: RunNanos,
+    pace: Pace,
 }
 
 impl<'a> Coordinator<'a> {
@@ -78,6 +80,7 @@ impl<'a> Coordinator<'a> {
             wall: Wall::new(plan.clock),
             looks: 0,
             window_end: RunNanos::MAX,
+            pace: Pace::default(),
         })
     }
 
@@ -118,7 +121,7 @@ impl<'a> Coordinator<'a> {
             }
             self.looks += 1;
             if self.looks.is_multiple_of(LOOKS_PER_TICK) {
-                progress.event(Event::Tick(self.tick(&sight, phase)));
+                progress.event(Event::Tick(self.tick(&sight, phase, circumstances.vitals())));
             }
         }
     }
@@ -157,21 +160,25 @@ impl<'a> Coordinator<'a> {
         })
     }
 
-    fn tick(&self, sight: &Sight, phase: Phase) -> Tick {
+    fn tick(&mut self, sight: &Sight, phase: Phase, vitals: Vitals) -> Tick {
         let window = &self.plan.matrix.load.window;
         let rest = match phase {
             Phase::WarmUp => window.measure.get() + window.measure.get() / 8,
             Phase::Measure => self.course.window().end - sight.now,
             Phase::Drain | Phase::Over(_) => Duration::ZERO,
         };
-        let (failed, ttft_p50) = self.live.look(|ended| (ended.failed, ended.ttft_p50()));
+        let (failed, ttft_p50, lag_p50) =
+            self.live.look(|ended| (ended.failed, ended.ttft_p50(), ended.lag_p50()));
         Tick {
             phase: phase.name(),
             offered: self.plan.load.to_string(),
             in_flight: sight.due.saturating_sub(sight.ended),
             completed: sight.ok,
             failed,
+            done_per_s: self.pace.see(sight.now, sight.ok),
             ttft_p50,
+            lag_p50,
+            vitals,
             left: window.requests.is_none().then(|| rest + self.plan.after),
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use plimsoll_records::{Outcome, RequestRow};
 use plimsoll_units::RunNanos;
 
-/// How many of the last TTFTs the live median is taken over.
+/// How many of the last requests the live medians are taken over.
 const RECENT: usize = 64;
 
 /// The live state of one point.
@@ -49,6 +49,8 @@ pub(crate) struct Ended {
     /// The longest time from intended to done of those that ended well.
     pub(crate) longest_e2e: Duration,
     recent_ttft: VecDeque<Duration>,
+    /// How late the last requests left.
+    recent_lag: VecDeque<Duration>,
 }
 
 impl Live {
@@ -89,6 +91,9 @@ impl Live {
     pub(crate) fn end(&self, row: &RequestRow) {
         let is_due = self.is_due(row.intended);
         let mut ended = self.lock();
+        if let Some(sent) = row.sent {
+            remember(&mut ended.recent_lag, sent - row.intended);
+        }
         ended.all += 1;
         ended.due += u64::from(is_due);
         match row.outcome {
@@ -97,10 +102,7 @@ impl Live {
                 ended.lost_in_a_row = 0;
                 ended.longest_e2e = ended.longest_e2e.max(row.done - row.intended);
                 if let Some(first) = row.first_token() {
-                    if ended.recent_ttft.len() == RECENT {
-                        ended.recent_ttft.pop_front();
-                    }
-                    ended.recent_ttft.push_back(first - row.intended);
+                    remember(&mut ended.recent_ttft, first - row.intended);
                 }
             }
             // Our own doing: it says nothing about the target.
@@ -137,8 +139,41 @@ impl Live {
 impl Ended {
     /// The median TTFT of the last requests that ended well.
     pub(crate) fn ttft_p50(&self) -> Option<Duration> {
-        let mut recent: Vec<_> = self.recent_ttft.iter().copied().collect();
-        recent.sort_unstable();
-        recent.get(recent.len() / 2).copied()
+        median(&self.recent_ttft)
+    }
+
+    /// The median of how late the last requests left that were sent at all.
+    pub(crate) fn lag_p50(&self) -> Option<Duration> {
+        median(&self.recent_lag)
+    }
+}
+
+/// Keeps the last [`RECENT`].
+fn remember(recent: &mut VecDeque<Duration>, span: Duration) {
+    if recent.len() == RECENT {
+        recent.pop_front();
+    }
+    recent.push_back(span);
+}
+
+fn median(recent: &VecDeque<Duration>) -> Option<Duration> {
+    let mut recent: Vec<_> = recent.iter().copied().collect();
+    recent.sort_unstable();
+    recent.get(recent.len() / 2).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_spans_are_kept_and_their_median_told() {
+        let mut recent = VecDeque::new();
+        assert_eq!(median(&recent), None);
+        for ms in 0..200 {
+            remember(&mut recent, Duration::from_millis(ms));
+        }
+        // The last 64: 136 to 199.
+        assert_eq!((recent.len(), median(&recent)), (RECENT, Some(Duration::from_millis(168))));
     }
 }

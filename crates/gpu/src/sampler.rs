@@ -17,6 +17,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
+use plimsoll_records::GpuRow;
 use plimsoll_units::{Clock as _, RunClock, RunNanos};
 
 use crate::census::{Census, Desk};
@@ -138,6 +139,15 @@ impl GpuSampler {
     #[must_use]
     pub fn take(&self) -> GpuSamples {
         self.shared.samples().take()
+    }
+
+    /// The newest sample of each GPU that has one since the last [`take`](Self::take), in the order of the
+    /// GPUs. It takes nothing, and never waits for the driver.
+    #[must_use]
+    pub fn latest(&self) -> Vec<GpuRow> {
+        let samples = self.shared.samples();
+        let newest = |gpu: &u32| samples.rows.iter().rev().find(|row| row.gpu == *gpu).cloned();
+        samples.gpus.iter().filter_map(newest).collect()
     }
 
     /// Ends the sampling and gives the rest.

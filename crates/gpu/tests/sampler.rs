@@ -411,6 +411,23 @@ fn a_driver_that_never_answers_holds_nobody() {
 }
 
 #[test]
+fn the_newest_sample_is_seen_without_being_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let library = install(&script(vec![counting()]), dir.path()).unwrap();
+    let clock = RunClock::start();
+    let config = GpuConfig { library: Some(library), ..GpuConfig::new(clock) };
+    let sampler = GpuSampler::start(config).unwrap();
+    let mut seen = sampler.latest();
+    while seen.is_empty() {
+        assert!(clock.now() < RunNanos::ZERO + PATIENCE);
+        thread::sleep(Duration::from_millis(5));
+        seen = sampler.latest();
+    }
+    assert_eq!(seen.len(), 1);
+    assert!(sampler.take().rows.contains(&seen[0]), "it is still there");
+}
+
+#[test]
 fn energy_is_the_counters_difference() {
     let dir = tempfile::tempdir().unwrap();
     let library = install(&script(vec![counting()]), dir.path()).unwrap();

@@ -1,6 +1,7 @@
 //! The summaries of several runs as one table: what a notebook compares runs with.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray, new_null_array};
 use arrow::compute::concat_batches;
 use arrow::csv;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
 use parquet::arrow::ArrowWriter;
 
 use crate::atomic::write_atomically;
@@ -95,10 +97,23 @@ impl Aggregate {
     /// When the system refuses.
     pub fn write_csv(&self, path: &Path) -> Result<(), RecordsError> {
         write_atomically(path, |file| {
-            csv::Writer::new(file)
-                .write(&self.batch)
-                .map_err(|error| RecordsError::writing(path)(TableError::from(error)))
+            self.rows_to(file).map_err(|error| RecordsError::writing(path)(TableError::from(error)))
         })
+    }
+
+    /// The same, into whatever takes it.
+    ///
+    /// # Errors
+    /// When that refuses.
+    pub fn csv(&self, into: impl Write) -> io::Result<()> {
+        self.rows_to(into).map_err(|error| match error {
+            ArrowError::IoError(_, error) => error,
+            error => io::Error::other(error),
+        })
+    }
+
+    fn rows_to(&self, into: impl Write) -> Result<(), ArrowError> {
+        csv::Writer::new(into).write(&self.batch)
     }
 }
 

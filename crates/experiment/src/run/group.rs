@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use plimsoll_analysis::AuditedPoint;
-use plimsoll_records::{PointEnd, ProbeRecord, RunStatus, SelfTestTime, WorkloadRecord};
+use plimsoll_records::{
+    Finding, PointEnd, ProbeRecord, RunStatus, SelfTestTime, Severity, WorkloadRecord,
+};
 use plimsoll_units::Span;
 
 use super::words::{line, point_id};
@@ -205,6 +207,11 @@ impl Run<'_> {
         let audited =
             AuditedPoint::of(&file, &rows, &group.slo).under(&self.plan.matrix.experiment.policy());
         self.progress.event(Event::PointEnded { id: id.to_owned(), line: line(&audited.summary) });
+        // A pilot's is no result, so nothing speaks against it.
+        let against = |it: &&Finding| it.severity >= Severity::Warning && !is_pilot(id);
+        for finding in audited.findings.iter().filter(against) {
+            self.progress.event(Event::Found(finding.clone()));
+        }
         let over =
             lost.is_some() || matches!(file.ended, PointEnd::Interrupted | PointEnd::TargetLost);
         let idle = over || circumstances.wait_until_idle(self.interrupt);
