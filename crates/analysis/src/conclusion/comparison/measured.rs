@@ -293,8 +293,12 @@ fn bounded(group: &Group, figure: ComparedFigure) -> Vec<(u32, Estimate, bool)> 
         .into_iter()
         .filter(|(_, ladder)| ladder.len() == rungs)
         .filter_map(|(repetition, ladder)| {
-            let found = saturation(&ladder, &group.saturation.voided);
-            Some((repetition, found.capacity_per_s?, found.lower_bound))
+            let voided = &group.saturation.voided;
+            let found = saturation(&ladder, voided);
+            // Without the rung that was to saturate the server, the others bound nothing.
+            let is_whole = !ladder.iter().any(|point| voided.contains(&point.id));
+            let counts = is_whole || !found.lower_bound;
+            Some((repetition, found.capacity_per_s.filter(|_| counts)?, found.lower_bound))
         })
         .collect()
 }

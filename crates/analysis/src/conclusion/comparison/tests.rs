@@ -279,6 +279,14 @@ fn what_is_missing_leaves_its_own_repetition_out_and_nothing_else() {
         "{:?}",
         found.remarks
     );
+    // The rung that saturates the third is voided once: its low one alone is no capacity.
+    let high = groups[2].points.iter().find(|it| it.repetition == 1 && !it.stability.stable);
+    let void = high.unwrap().id.clone();
+    groups[2].saturation.voided.push(void);
+    let (found, _) = concluded(&manifest, &groups);
+    let of_third = |it: &&FigureComparison| it.candidate == 1 && it.load.is_none();
+    let capacity = found.figures.iter().find(of_third).unwrap();
+    assert_eq!((capacity.comparison.repetitions, capacity.lower_bound), (5, [false, false]));
 }
 
 #[test]
