@@ -4,6 +4,8 @@ mod drawing;
 mod tables;
 mod words;
 
+use std::collections::BTreeMap;
+
 use plimsoll_analysis::{Comparison, ScenarioCase, Scenarios, SettingEffect};
 use serde_json::{Map, Value, json};
 
@@ -153,11 +155,20 @@ fn name(case: &ScenarioCase) -> String {
     }
 }
 
-/// The settings of its server that differ between the cases, `max-num-seqs 16`; empty where none does.
+/// What a case's server is called: by the factors that are no part of the case's name, else by the settings in
+/// which it differs; empty where none does.
 fn server(case: &ScenarioCase) -> String {
-    let settings = case.settings.iter();
-    settings
-        .map(|(name, value)| format!("{} {}", clean(name), clean(value)))
-        .collect::<Vec<_>>()
-        .join(", ")
+    let mut own = case.case.factors.clone();
+    own.retain(|_, value| !case.name.split(", ").any(|part| part == value));
+    if own.is_empty() || case.settings.is_empty() {
+        settings(&case.settings)
+    } else {
+        factors(&own)
+    }
+}
+
+/// Settings on one line, `max-num-seqs 16, enable-chunked-prefill true`.
+fn settings(settings: &BTreeMap<String, String>) -> String {
+    let words = settings.iter().map(|(name, value)| format!("{} {}", clean(name), clean(value)));
+    words.collect::<Vec<_>>().join(", ")
 }

@@ -3,7 +3,7 @@
 use plimsoll_analysis::{ScenarioCase, Scenarios, SettingEffect};
 
 use super::super::cells::{load, mean, ms, remark, verdict};
-use super::{name, server};
+use super::{name, server, settings};
 use crate::environment::gibibytes;
 use crate::grid::{Column, Grid, Row};
 use crate::numbers::{UNKNOWN, change, plain, three_digits};
@@ -20,6 +20,7 @@ fn rate(value: Option<f64>) -> String {
 pub(super) fn summary(found: &Scenarios) -> Grid {
     let columns = [
         Column::words(["case", ""]),
+        Column::words(["server", ""]),
         Column::number(["input", "tokens"]),
         Column::number(["latency ms", "mean, 95 % interval"]),
         Column::number(["tok/s", "of one"]),
@@ -28,12 +29,12 @@ pub(super) fn summary(found: &Scenarios) -> Grid {
         Column::number(["output", "tokens"]),
         Column::words(["load", ""]),
         Column::number(["requests", ""]),
-        Column::words(["server", ""]),
     ];
     let row = |case: &ScenarioCase| {
         let vram = case.case.vram_max_bytes;
         Row::new(vec![
             name(case),
+            server(case),
             tokens(case.input_tokens()),
             mean(&case.case.e2e),
             rate(case.tokens_per_s_request.map(|it| it.value)),
@@ -42,7 +43,6 @@ pub(super) fn summary(found: &Scenarios) -> Grid {
             tokens(case.case.output),
             load(&case.case.load),
             case.case.due.to_string(),
-            server(case),
         ])
     };
     Grid::of(&columns, lightest(found).map(row).collect())
@@ -52,13 +52,13 @@ pub(super) fn summary(found: &Scenarios) -> Grid {
 pub(super) fn phases(found: &Scenarios) -> Grid {
     let columns = [
         Column::words(["case", ""]),
+        Column::words(["server", ""]),
         Column::number(["prefill ms", "first token - sent"]),
         Column::number(["server's own", "ms"]),
         Column::number(["prefill", "tok/s"]),
         Column::number(["decode", "ms"]),
         Column::number(["a token", "ms"]),
         Column::number(["decode", "tok/s"]),
-        Column::words(["server", ""]),
     ];
     let row = |case: &ScenarioCase| {
         let prefill = case.case.service_ttft.mean_ms.filter(|ms| *ms > 0.0);
@@ -66,13 +66,13 @@ pub(super) fn phases(found: &Scenarios) -> Grid {
         let step = case.case.tpot.mean_ms;
         Row::new(vec![
             name(case),
+            server(case),
             mean(&case.case.service_ttft),
             ms(case.case.prefill_server_ms),
             rate(speed),
             ms(case.case.decode.mean_ms),
             ms(step),
             rate(step.filter(|ms| *ms > 0.0).map(|ms| 1e3 / ms)),
-            server(case),
         ])
     };
     let single = lightest(found).filter(|case| case.is_single());
@@ -83,6 +83,7 @@ pub(super) fn phases(found: &Scenarios) -> Grid {
 pub(super) fn concurrency(found: &Scenarios) -> Grid {
     let columns = [
         Column::words(["case", ""]),
+        Column::words(["server", ""]),
         Column::number(["in flight", ""]),
         Column::number(["latency ms", "mean, 95 % interval"]),
         Column::number(["largest", "ms"]),
@@ -91,11 +92,11 @@ pub(super) fn concurrency(found: &Scenarios) -> Grid {
         Column::number(["TTFT", "mean ms"]),
         Column::number(["tok/s", "of one"]),
         Column::words(["remarks", ""]),
-        Column::words(["server", ""]),
     ];
     let row = |case: &ScenarioCase| {
         Row::new(vec![
             name(case),
+            server(case),
             case.case.concurrency().map_or_else(|| UNKNOWN.to_owned(), |n| n.to_string()),
             mean(&case.case.e2e),
             ms(case.case.e2e.max_ms),
@@ -104,7 +105,6 @@ pub(super) fn concurrency(found: &Scenarios) -> Grid {
             ms(case.case.ttft.mean_ms),
             rate(case.tokens_per_s_request.map(|it| it.value)),
             remark(&case.case),
-            server(case),
         ])
     };
     Grid::of(&columns, ladders(found).flatten().map(row).collect())
@@ -145,7 +145,7 @@ pub(super) fn effect(found: &Scenarios, effect: &SettingEffect) -> Grid {
             let (first, other) = (&found.cases[pair.baseline], &found.cases[pair.level]);
             let mut rest = first.settings.clone();
             rest.remove(&effect.setting);
-            let rest = server(&ScenarioCase { settings: rest, ..first.clone() });
+            let rest = settings(&rest);
             let [e2e, word, ttft, tpot] = changes(&pair.compared);
             Row::new(vec![
                 name(first),
