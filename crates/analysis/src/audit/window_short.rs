@@ -3,12 +3,15 @@
 //! **What.** The window is shorter than 5 times the p99 of E2E, or fewer than 36 requests ended well
 //! (**warning**); fewer than 368 ended well, so the p99 is shown as not known (**note**). Stable points
 //! only. In `lowload` and `scenarios` a **note** at a closed loop: its latencies are those of whole requests,
-//! and their intervals say how sure so few are.
-//! **Why.** Requests that straddle the window's ends dominate; quantiles of few samples are noise.
-//! **Evidence.** Window, p99 of E2E, number of requests.
+//! and their intervals say how sure so few are. Of an unstable point: the window is shorter than twice the
+//! median E2E, and hardly any request waited (**error**).
+//! **Why.** Requests that straddle the window's ends dominate; quantiles of few samples are noise. A server
+//! that is still filling up completes less than arrives, overloaded or not: such a window shows neither that it
+//! does not keep up nor what it could complete.
+//! **Evidence.** Window, p99 or median of E2E, median TTFT, number of requests.
 //! **Remedy.** The length that the window needs is in the finding.
 
-use plimsoll_records::{Finding, FindingCode, Severity};
+use plimsoll_records::{Finding, FindingCode, PointEnd, Severity};
 
 use crate::quantile::rank;
 
@@ -17,6 +20,12 @@ use super::{Evidence, finding};
 /// How many p99 end-to-end times a window must hold.
 const SPANS: f64 = 5.0;
 
+/// How many median end-to-end times a window must hold before more in than out means overload.
+const FULL: f64 = 2.0;
+
+/// The share of its time that a request waits for its first token where none waits for its turn.
+const HARDLY: f64 = 0.05;
+
 /// Requests that a p90 with an interval needs, and a p99 (`quantile::interval_ranks`).
 const FOR_P90: u64 = 36;
 const FOR_P99: u64 = 368;
@@ -24,13 +33,13 @@ const FOR_P99: u64 = 368;
 const OF_A_PROBE: &str =
     "a search measures the capacity; for latency, measure a ladder of rates below it";
 
-/// Looks at stable points only, for an unstable one's latency grows with the window. Fewer requests
-/// than a p99 needs are a note, because the p99 is then shown as not known. So is all of it at the
+/// Looks at the requests of stable points only, for an unstable one's latency grows with the window; there
+/// it asks whether the server was full. Fewer requests than a p99 needs are a note, because the p99 is then shown as not known. So is all of it at the
 /// probe of a search, whose window is as long as its question about the capacity needs: that it is
 /// short says nothing against the capacity.
 pub(super) fn check(evidence: &Evidence<'_>) -> Option<Finding> {
     if !evidence.is_stable() {
-        return None;
+        return still_filling(evidence);
     }
     let seconds = evidence.window.length().as_secs_f64();
     let mut e2e: Vec<f64> =
@@ -76,6 +85,40 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Option<Finding> {
     None
 }
 
+/// A point that counts as unstable because the server was still filling up: its requests last longer than
+/// what could be seen of them, and none had to wait. A search judges its own probes, and a point that was
+/// ended for overload was certain of it.
+fn still_filling(evidence: &Evidence<'_>) -> Option<Finding> {
+    if evidence.summary.probe.is_some() || evidence.point.ended == PointEnd::Overloaded {
+        return None;
+    }
+    let seconds = evidence.window.length().as_secs_f64();
+    let median = |mut values: Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        (!values.is_empty()).then(|| values[rank(values.len(), 0.5)])
+    };
+    let e2e = median(evidence.ok().map(|row| crate::latency::e2e(row).as_secs_f64()).collect())?;
+    let ttft = evidence.ok().filter_map(crate::latency::ttft);
+    let ttft = median(ttft.map(|ttft| ttft.as_secs_f64()).collect())?;
+    if seconds >= FULL * e2e || ttft >= HARDLY * e2e {
+        return None;
+    }
+    Some(finding(
+        FindingCode::WindowShort,
+        Severity::Error,
+        format!(
+            "more came than left in a window of {seconds:.1} s, but a request takes {e2e:.2} s and waits {ttft:.2} s \
+             of it for its first token: the server was still filling up, and may keep up or not"
+        ),
+        &[("window_s", seconds), ("e2e_p50_s", e2e), ("ttft_p50_s", ttft)],
+        &format!(
+            "measure for {:.0} s or longer after a warm-up of {:.0} s or longer",
+            (SPANS * e2e).ceil(),
+            (FULL * e2e).ceil()
+        ),
+    ))
+}
+
 /// How long the window must be for so many requests.
 fn longer(requests: u64, throughput: f64) -> String {
     if throughput > 0.0 {
@@ -113,6 +156,37 @@ mod tests {
         let found = fixture.find(FindingCode::WindowShort).unwrap();
         assert_eq!(found.severity, Severity::Note);
         assert!(found.remedy.contains("ladder"), "{}", found.remedy);
+    }
+
+    /// Answers that take nine seconds longer, all of it after the first token.
+    fn long_answers(window: f64) -> Fixture {
+        let mut fixture = Fixture::with(3, 40.0, window);
+        for row in &mut fixture.rows {
+            let longer = std::time::Duration::from_secs(9);
+            row.last_token = row.last_token.map(|at| at + longer);
+            row.done = row.done + longer;
+        }
+        fixture
+    }
+
+    #[test]
+    fn a_server_that_is_still_filling_up_is_not_called_overloaded() {
+        let filling = long_answers(11.0);
+        let found = filling.find(FindingCode::WindowShort).unwrap();
+        assert_eq!(found.severity, Severity::Error, "{}", found.message);
+        assert!(found.remedy.contains("measure for 46 s"), "{}", found.remedy);
+        // Where requests wait for their turn it is full, and where the search asks, that is its own to judge.
+        let mut waiting = filling.clone();
+        for row in &mut waiting.rows {
+            delay(row, (200.0 * row.intended.as_secs_f64()) as u64 * MS);
+        }
+        assert_eq!(waiting.find(FindingCode::WindowShort), None);
+        let mut probe = filling.clone();
+        probe.point.probe = Some(super::super::fixture::probe_record(0));
+        assert_eq!(probe.find(FindingCode::WindowShort), None);
+        let mut certain = filling;
+        certain.point.ended = PointEnd::Overloaded;
+        assert_eq!(certain.find(FindingCode::WindowShort), None);
     }
 
     #[test]
