@@ -155,12 +155,13 @@ fn a_search_goes_on_from_its_probes() {
         .unwrap()
         .to_owned();
     let matrix = written(root.path(), &text);
-    let cut = begun(&matrix, &root.path().join("cut"), 2);
-    assert_eq!(cut.points.len(), 2);
+    // The second probe may spend the whole budget.
+    let cut = begun(&matrix, &root.path().join("cut"), 1);
+    assert_eq!(cut.points.len(), 1);
     let end = resumed(&cut.folder);
     assert_eq!(end.manifest.status, RunStatus::Complete);
-    assert_eq!(points(&end)[..2], points(&cut)[..]);
-    assert!(end.points.len() > 2);
+    assert_eq!(points(&end)[..1], points(&cut)[..]);
+    assert!(end.points.len() > 1);
     let search = |n: usize| end.points[n].probe.as_ref().unwrap().search.clone();
     assert!((1..end.points.len()).all(|n| search(n) == search(0)), "one search, not two");
     assert!(end.judgement.groups[0].saturation.capacity_per_s.is_some());

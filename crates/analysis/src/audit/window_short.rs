@@ -4,11 +4,11 @@
 //! (**warning**); fewer than 368 ended well, so the p99 is shown as not known (**note**). Stable points
 //! only. In `lowload` and `scenarios` a **note** at a closed loop: its latencies are those of whole requests,
 //! and their intervals say how sure so few are. Of an unstable point: the window is shorter than twice the
-//! median E2E, and hardly any request waited (**error**).
+//! median E2E, hardly any request waited, and tokens came at nine tenths of the asked rate or more (**error**).
 //! **Why.** Requests that straddle the window's ends dominate; quantiles of few samples are noise. A server
 //! that is still filling up completes less than arrives, overloaded or not: such a window shows neither that it
 //! does not keep up nor what it could complete.
-//! **Evidence.** Window, p99 or median of E2E, median TTFT, number of requests.
+//! **Evidence.** Window, p99 or median of E2E, median TTFT, tokens asked and delivered, number of requests.
 //! **Remedy.** The length that the window needs is in the finding.
 
 use plimsoll_records::{Finding, FindingCode, PointEnd, Severity};
@@ -25,6 +25,10 @@ const FULL: f64 = 2.0;
 
 /// The share of its time that a request waits for its first token where none waits for its turn.
 const HARDLY: f64 = 0.05;
+
+/// The share of the tokens that arrivals ask for that a server delivers which is not overloaded, as far as
+/// can be seen.
+const DELIVERED: f64 = 0.9;
 
 /// Requests that a p90 with an interval needs, and a p99 (`quantile::interval_ranks`).
 const FOR_P90: u64 = 36;
@@ -100,7 +104,11 @@ fn still_filling(evidence: &Evidence<'_>) -> Option<Finding> {
     let e2e = median(evidence.ok().map(|row| crate::latency::e2e(row).as_secs_f64()).collect())?;
     let ttft = evidence.ok().filter_map(crate::latency::ttft);
     let ttft = median(ttft.map(|ttft| ttft.as_secs_f64()).collect())?;
-    if seconds >= FULL * e2e || ttft >= HARDLY * e2e {
+    // A server of many slots is overloaded without anybody waiting for a turn; then tokens fall behind.
+    let summary = evidence.summary;
+    let asked = summary.achieved_rate_per_s * summary.mean_output_tokens?;
+    let behind = summary.output_tokens_per_s.value < DELIVERED * asked;
+    if seconds >= FULL * e2e || ttft >= HARDLY * e2e || behind {
         return None;
     }
     Some(finding(
@@ -108,7 +116,9 @@ fn still_filling(evidence: &Evidence<'_>) -> Option<Finding> {
         Severity::Error,
         format!(
             "more came than left in a window of {seconds:.1} s, but a request takes {e2e:.2} s and waits {ttft:.2} s \
-             of it for its first token: the server was still filling up, and may keep up or not"
+             of it for its first token, and {:.0} % of the tokens asked for came: the server was still filling up, \
+             and may keep up or not",
+            100.0 * summary.output_tokens_per_s.value / asked
         ),
         &[("window_s", seconds), ("e2e_p50_s", e2e), ("ttft_p50_s", ttft)],
         &format!(
