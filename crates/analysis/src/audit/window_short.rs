@@ -174,7 +174,7 @@ mod tests {
         for row in &mut fixture.rows {
             let longer = std::time::Duration::from_secs(9);
             row.last_token = row.last_token.map(|at| at + longer);
-            row.done = row.done + longer;
+            row.done += longer;
         }
         fixture
     }
