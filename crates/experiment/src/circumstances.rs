@@ -16,8 +16,8 @@ use tokio::runtime::Runtime;
 use crate::error::RunError;
 use crate::interrupt::Interrupt;
 use crate::progress::Vitals;
+use crate::replicas::{labelled, together};
 use crate::target::Target;
-use crate::together::{labelled, together};
 
 /// Longest wait for a server to become idle between two points.
 pub(crate) const IDLE_LIMIT: Duration = Duration::from_secs(30);

@@ -73,13 +73,13 @@ mod preflight;
 mod prewarm;
 mod printed;
 mod progress;
+mod replicas;
 mod resume;
 mod run;
 mod self_test;
 mod stamping;
 mod summary_row;
 mod target;
-mod together;
 mod tokenizer;
 mod worker;
 

@@ -14,9 +14,8 @@ pub(crate) fn together(
     windows: Vec<(ServerCounters, SamplingRecord)>,
 ) -> Option<(ServerCounters, SamplingRecord)> {
     let replicas = windows.len() as f64;
-    let (mut counters, sampling) = windows.into_iter().reduce(|(a, s), (b, t)| {
-        (ServerCounters { restarted: a.restarted || b.restarted, ..added(&a, &b) }, watched(s, t))
-    })?;
+    let (mut counters, sampling) =
+        windows.into_iter().reduce(|(a, s), (b, t)| (added(&a, &b), watched(s, t)))?;
     for share in [&mut counters.waiting_share, &mut counters.kv_cache_usage_mean] {
         *share = share.map(|sum| sum / replicas);
     }
