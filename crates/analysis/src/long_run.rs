@@ -8,7 +8,7 @@ use crate::{Estimate, Window};
 
 /// Waves that fit into the window, from one to this many, by which the scatter is judged. More make
 /// the interval surer, and see only what changes within a shorter time.
-const WAVES: usize = 8;
+const WAVES: usize = 12;
 
 /// Fine bins of the window: many in the shortest wave.
 const BINS: usize = 240;
@@ -24,9 +24,9 @@ const FILLING: f64 = 0.5;
 /// The amount in a window is what a cumulative curve rises by, drawn from the end of each burst of
 /// events to the end of the next: a window that ends in the middle of a step has half of it. Its scatter
 /// is judged by the slowest waves that fit into the window: with x_b the amounts in `BINS` equal bins and
-/// X_j = sum(x_b exp(-2 pi i j b / BINS)), each |X_j|^2, j = 1 to 8, has the variance of the window's
+/// X_j = sum(x_b exp(-2 pi i j b / BINS)), each |X_j|^2, j = 1 to 12, has the variance of the window's
 /// total as its mean, with two degrees of freedom: noise is the same at all low frequencies, and what
-/// comes and goes within less than an eighth of the window adds nothing to them, as it adds nothing to
+/// comes and goes within less than a twelfth of the window adds nothing to them, as it adds nothing to
 /// the total. Sources: Heidelberger and Welch, *Communications of
 /// the ACM* 24 (1981), 233-245 (spectrum at low frequencies); Foley and Goldsman, *ACM Transactions on
 /// Modeling and Computer Simulation* 9 (1999), 297-325 (orthonormally weighted areas, which are these).

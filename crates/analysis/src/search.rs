@@ -31,8 +31,11 @@ const MILD: f64 = 1.25;
 
 /// Requests (at the plateau's rate) of a first plateau probe at most, and of any one at least. The
 /// first tells how much the rate varies, and so how long the next must be.
-const FIRST_REQUESTS: f64 = 600.0;
+const PLATEAU_REQUESTS: f64 = 400.0;
 const FEWEST_REQUESTS: f64 = 300.0;
+
+/// Requests of a first probe near an edge that is looked for without a plateau.
+const EDGE_REQUESTS: f64 = 600.0;
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,7 +72,7 @@ pub struct Probe {
 /// `step` depends on nothing but the configuration and the results told, in their order; so a
 /// search that was interrupted goes on from its results.
 ///
-/// Way: (1) a geometric climb by threes, from three times the range's lower end, until a probe is
+/// Way: (1) a geometric climb by threes, from nine times the range's lower end, until a probe is
 /// unstable; (2) the plateau, the throughput
 /// at 1.17 to 1.25 of it, in a window as long as the scatter of the first such probe says is needed;
 /// (3) where a probe's throughput fell under its own backlog ([`Fall`](crate::Fall)), the plateau is
@@ -177,7 +180,7 @@ impl Search {
     fn window(&self, rate: f64, requests: f64) -> Duration {
         Duration::from_secs_f64((requests / rate).min(1e9))
             .max(self.config.shortest)
-            .max(self.slowest() * 4)
+            .max(self.slowest() * 3)
     }
 
     fn probe(&self, rate_per_s: f64, window: Duration, end: Option<f64>) -> Step {
@@ -190,7 +193,7 @@ impl Search {
             rate_per_s,
             window,
             end_when_overloaded: end,
-            warm_up_at_most: long.max(self.config.shortest / 2).max(self.slowest() * 4),
+            warm_up_at_most: long.max(self.config.shortest / 2).max(self.slowest() * 2),
             drain: self.config.goal != Goal::Capacity,
         })
     }

@@ -148,8 +148,10 @@ impl<'a> Coordinator<'a> {
         let due = self.arrivals.due_before(now, self.live);
         let due_by_window_end = self.arrivals.due_by_window_end(self.live);
         let output_tokens = self.meters.iter().map(Meter::tokens).sum();
+        let clock = self.plan.clock;
         self.live.look(|ended| Sight {
             now,
+            seen_by: clock.now(),
             due,
             ended: ended.all,
             ok: ended.ok,

@@ -22,8 +22,11 @@ const PLATEAU_PRECISION: f64 = 0.01;
 /// What the coordinator sees of a point at one moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sight {
-    /// This moment.
+    /// The moment at which the look began.
     pub(crate) now: RunNanos,
+    /// A moment after its end: on a busy machine the one who looks is kept waiting in between, and all
+    /// that it counted is before this one only.
+    pub(crate) seen_by: RunNanos,
     /// Arrivals due by now.
     pub(crate) due: u64,
     /// Requests ended by now, however.
@@ -168,7 +171,7 @@ impl Course {
             && self.requests.is_some_and(|requests| sight.ended - self.ended_before >= requests)
         {
             // A little ahead, so that a request that starts meanwhile is counted by the end that holds.
-            self.window.end = self.window.end.min(sight.now + AHEAD);
+            self.window.end = self.window.end.min(sight.seen_by + AHEAD);
             self.requests = None;
         }
         if matches!(self.phase, Phase::Measure | Phase::Drain) && self.is_overloaded(sight) {

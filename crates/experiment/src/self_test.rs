@@ -153,6 +153,7 @@ fn profile(shape: &Shape) -> ModelProfile {
         step_per_sequence: Span::new(Duration::ZERO),
         step_per_sequence_squared: Span::new(Duration::ZERO),
         step_per_prefill_token: Span::new(Duration::ZERO),
+        mixed_step_per_decode: Span::new(Duration::ZERO),
         front_end: Span::new(Duration::ZERO),
         max_model_len: longest,
         num_gpu_blocks: blocks * MOST_SEQUENCES,

@@ -11,9 +11,11 @@
 //! token budget  B / (E[P] + E[O] - 1)    (requests per step) * E[O] + 1
 //! ```
 //!
-//! The least of the three binds. With r requests per step a step takes `a + b n + d n^2 + c r E[P]`, so
-//! `X = r / (a + b n + d n^2 + c r E[P])` requests per second, times data-parallel-size, divided by
-//! [`Settings::slow_down`]. Prompts are taken to be distinct: no prefix is ever found in the cache.
+//! The least of the three binds. With r requests per step a step takes
+//! `T = a + b n + d n^2 + c r E[P] + e (n - r k) (1 - exp(-r k))`, so `X = r / T` requests per second,
+//! times data-parallel-size, divided by [`Settings::slow_down`]. The last term is a step in which
+//! some prefill beside those that decode; `1 - exp(-r k)` is how often that is so where requests end independently of each
+//! other (Poisson), and 1 where the token budget binds. Prompts are taken to be distinct: no prefix is ever found in the cache.
 
 use std::fmt;
 
@@ -108,11 +110,17 @@ pub fn capacity(
         }
     }
     let (per_step, sequences, binding) = least;
+    let prefilling = per_step * prefill_steps;
+    let mixed = match binding {
+        Binding::TokenBudget => 1.0,
+        Binding::Slots | Binding::KvCache => -(-prefilling).exp_m1(),
+    };
 
     let alone = profile.step_base.as_secs_f64()
         + profile.step_per_sequence.as_secs_f64() * sequences
         + profile.step_per_sequence_squared.as_secs_f64() * sequences * sequences
-        + profile.step_per_prefill_token.as_secs_f64() * per_step * input;
+        + profile.step_per_prefill_token.as_secs_f64() * per_step * input
+        + profile.mixed_step_per_decode.as_secs_f64() * (sequences - prefilling) * mixed;
     let step = alone * settings.slow_down();
     let replicas = f64::from(settings.data_parallel_size);
     Ok(Capacity::new(per_step / step * replicas, output, sequences, step, binding))

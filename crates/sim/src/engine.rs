@@ -200,11 +200,13 @@ impl Engine {
             if *share > 0 {
                 self.step.sequences += 1;
                 if sequence.prefilling {
+                    self.step.prefilling += 1;
                     self.step.prefill_tokens += share;
                 }
             }
         }
-        let alone = self.profile.step_time(self.step.sequences, self.step.prefill_tokens);
+        let Step { sequences, prefilling, prefill_tokens, .. } = self.step;
+        let alone = self.profile.step_time(sequences - prefilling, prefilling, prefill_tokens);
         self.step.end = start + alone.mul_f64(self.slow_down);
         self.compute(&shares);
         Some(&self.step)

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use plimsoll_units::Span;
+
 use crate::{LengthMix, ModelProfile, Settings, SettingsError, capacity, overload_run};
 
 /// Completions that the overload run of an explanation counts.
@@ -34,11 +36,14 @@ pub fn explain(
     let millis = |span: std::time::Duration| span.as_secs_f64() * 1e3;
     let input = mix.input.mean();
     let slow_down = settings.slow_down();
-    let alone = profile.step_time(1, 0).as_secs_f64();
+    let alone = profile.step_time(1, 0, 0).as_secs_f64();
     let first = profile.front_end.as_secs_f64()
         + (alone + profile.step_per_prefill_token.as_secs_f64() * input) * slow_down;
 
-    let bend = millis(*profile.step_per_sequence_squared);
+    let term = |span: Span, digits: usize, of: &str| match millis(*span) {
+        0.0 => String::new(),
+        per => format!(" + {per:.digits$} ms * {of}"),
+    };
 
     let mut text = String::new();
     let mut line = |name: &str, value: String| {
@@ -66,11 +71,12 @@ pub fn explain(
     line(
         "step time",
         format!(
-            "{:.3} ms + {:.4} ms * running{} + {:.4} ms * prefill tokens",
+            "{:.3} ms + {:.4} ms * running{} + {:.4} ms * prefill tokens{}",
             millis(*profile.step_base),
             millis(*profile.step_per_sequence),
-            if bend > 0.0 { format!(" + {bend:.6} ms * running^2") } else { String::new() },
-            millis(*profile.step_per_prefill_token)
+            term(profile.step_per_sequence_squared, 6, "running^2"),
+            millis(*profile.step_per_prefill_token),
+            term(profile.mixed_step_per_decode, 4, "decoding where others prefill"),
         ),
     );
     if slow_down != 1.0 {
@@ -126,6 +132,7 @@ fn law_is_a_queue(profile: &ModelProfile) -> bool {
     profile.step_per_sequence.is_zero()
         && profile.step_per_sequence_squared.is_zero()
         && profile.step_per_prefill_token.is_zero()
+        && profile.mixed_step_per_decode.is_zero()
 }
 
 #[cfg(test)]

@@ -10,8 +10,9 @@ use crate::Lengths;
 /// A model on one GPU: how long an engine step takes, and what fits.
 ///
 /// One step takes `step_base + step_per_sequence * sequences + step_per_sequence_squared *
-/// sequences^2 + step_per_prefill_token * tokens`, where `sequences` are all the requests scheduled in the step and `tokens` are the prompt (or
-/// recomputed) tokens among what the step computes.
+/// sequences^2 + step_per_prefill_token * tokens`, where `sequences` are all the requests scheduled in
+/// the step and `tokens` are the prompt (or recomputed) tokens among what the step computes. A step
+/// that prefills and decodes at once takes `mixed_step_per_decode * decoding` more.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ModelProfile {
@@ -26,6 +27,9 @@ pub struct ModelProfile {
     pub step_per_sequence_squared: Span,
     /// The time each prefilled token adds to a step, `c` of the law.
     pub step_per_prefill_token: Span,
+    /// The time that each sequence which decodes adds to a step in which others prefill, `e` of the law.
+    #[serde(default)]
+    pub mixed_step_per_decode: Span,
     /// The time from the end of reading a request until the engine has it: HTTP, template, tokenizer. It
     /// delays every request alike and takes nothing from the engine's time.
     #[serde(default)]
@@ -75,11 +79,12 @@ impl ModelProfile {
     pub fn qwen3_14b() -> Self {
         Self {
             name: "qwen3-14b".to_owned(),
-            step_base: micros(27_360),
-            step_per_sequence: nanos(59_700),
-            step_per_sequence_squared: nanos(435),
+            step_base: micros(26_200),
+            step_per_sequence: nanos(70_600),
+            step_per_sequence_squared: nanos(157),
             step_per_prefill_token: micros(160),
-            front_end: micros(26_000),
+            mixed_step_per_decode: micros(130),
+            front_end: micros(22_000),
             max_model_len: 32_768,
             num_gpu_blocks: 2_990,
             template_tokens: 8,
@@ -96,6 +101,7 @@ impl ModelProfile {
             step_per_sequence: micros(20),
             step_per_sequence_squared: micros(0),
             step_per_prefill_token: micros(4),
+            mixed_step_per_decode: micros(0),
             front_end: micros(0),
             max_model_len: 4_096,
             num_gpu_blocks: 8_192,
@@ -130,6 +136,7 @@ impl ModelProfile {
             step_per_sequence: micros(0),
             step_per_sequence_squared: micros(0),
             step_per_prefill_token: micros(0),
+            mixed_step_per_decode: micros(0),
             front_end: micros(0),
             max_model_len: 4_096,
             num_gpu_blocks: 65_536,
@@ -138,13 +145,17 @@ impl ModelProfile {
         }
     }
 
-    /// How long a step takes that schedules `sequences` requests and prefills `prefill_tokens`.
+    /// How long a step takes in which `decoding` requests get a token and `prefilling` others compute
+    /// `prefill_tokens` tokens.
     #[must_use]
-    pub fn step_time(&self, sequences: u32, prefill_tokens: u32) -> Duration {
+    pub fn step_time(&self, decoding: u32, prefilling: u32, prefill_tokens: u32) -> Duration {
+        let sequences = decoding + prefilling;
+        let mixed = if prefilling > 0 { decoding } else { 0 };
         self.step_base.get()
             + (self.step_per_sequence.get() + self.step_per_sequence_squared.get() * sequences)
                 * sequences
             + self.step_per_prefill_token.get() * prefill_tokens
+            + self.mixed_step_per_decode.get() * mixed
     }
 }
 
@@ -155,15 +166,23 @@ mod tests {
     #[test]
     fn a_step_costs_base_plus_sequences_plus_prefill() {
         let profile = ModelProfile::tiny();
-        assert_eq!(profile.step_time(0, 0), Duration::from_micros(2_000));
-        assert_eq!(profile.step_time(10, 100), Duration::from_micros(2_000 + 200 + 400));
+        assert_eq!(profile.step_time(0, 0, 0), Duration::from_micros(2_000));
+        assert_eq!(profile.step_time(7, 3, 100), Duration::from_micros(2_000 + 200 + 400));
     }
 
     #[test]
     fn the_law_bends_where_the_model_does() {
         let profile = ModelProfile::qwen3_14b();
-        let step = 27_360_000 + 59_700 * 256 + 435 * 256 * 256 + 160_000 * 10;
-        assert_eq!(profile.step_time(256, 10), Duration::from_nanos(step));
+        let step = 26_200_000 + 70_600 * 256 + 157 * 256 * 256;
+        assert_eq!(profile.step_time(256, 0, 0), Duration::from_nanos(step));
+    }
+
+    #[test]
+    fn a_step_that_prefills_and_decodes_at_once_costs_more_than_both() {
+        let profile = ModelProfile::qwen3_14b();
+        let apart = 26_200_000 + 70_600 * 10 + 157 * 100 + 160_000 * 50;
+        assert_eq!(profile.step_time(0, 10, 50), Duration::from_nanos(apart));
+        assert_eq!(profile.step_time(8, 2, 50), Duration::from_nanos(apart + 8 * 130_000));
     }
 
     #[test]

@@ -219,7 +219,7 @@ mod tests {
         let mut no_probe = point(20.0, 0, false);
         no_probe.summary.probe = None;
         search.tell(&no_probe);
-        assert_eq!(asked(&search), 60.0, "the first rung");
+        assert_eq!(asked(&search), 180.0, "the first rung");
         assert_eq!(search.ended(Stopped::Interrupted).probes, []);
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    CLIMB, FEWEST_REQUESTS, FIRST_REQUESTS, Goal, MILD, Search, Step, Stopped, bracket, config,
+    CLIMB, EDGE_REQUESTS, FEWEST_REQUESTS, Goal, MILD, Search, Step, Stopped, bracket, config,
 };
 
 impl Search {
@@ -55,13 +55,13 @@ impl Search {
         if looked || rate < 1.1 * high || self.config.goal != Goal::Capacity {
             return self.done(Stopped::Precision);
         }
-        self.probe(rate, self.window(rate, FIRST_REQUESTS), None)
+        self.probe(rate, self.window(rate, EDGE_REQUESTS), None)
     }
 
     /// Window of a probe that a bisection asks for: as many arrivals as tell the bracket's
     /// precision from their own noise, 2 / precision^2 at most.
     fn bisect_window(&self, rate: f64) -> Duration {
-        let requests = (1.5 / self.config.precision.powi(2)).clamp(FIRST_REQUESTS, 2000.0);
+        let requests = (1.5 / self.config.precision.powi(2)).clamp(EDGE_REQUESTS, 2000.0);
         self.window(rate, requests)
     }
 }

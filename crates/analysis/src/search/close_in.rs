@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    FEWEST_REQUESTS, FIRST_REQUESTS, MILD, ProbeResult, Search, Step, Stopped, plateau::Plateau,
+    FEWEST_REQUESTS, MILD, PLATEAU_REQUESTS, ProbeResult, Search, Step, Stopped, plateau::Plateau,
 };
 use crate::Estimate;
 
@@ -21,10 +21,12 @@ const ABOVE: f64 = 1.07;
 const BELOW_SHARE: f64 = 0.2;
 const ABOVE_SHARE: f64 = 0.35;
 
-/// Load of a plateau probe of so many requests or more, as a share of the plateau: it has the time to
-/// fill the server with less, and is near enough to confirm that this much is too much.
+/// Load of a long plateau probe, of so many requests or of the time of so many, as a share of the
+/// plateau: it has the time to fill the server with less, and is near enough to confirm that this
+/// much is too much.
 const LONG_MILD: f64 = 1.17;
 const LONG_REQUESTS: f64 = 800.0;
+const LONG_TIMES: u32 = 40;
 
 /// How much longer the next plateau probe may be than those before it, together: what a short one says
 /// of its scatter is no more than a guess.
@@ -47,7 +49,7 @@ impl Search {
             } else if mild <= better {
                 self.done(Stopped::RangeEnd)
             } else {
-                let window = self.window(better, FIRST_REQUESTS).max(self.config.shortest * 3);
+                let window = self.window(better, PLATEAU_REQUESTS).max(self.config.shortest * 3);
                 self.probe(mild, window, None)
             };
         }
@@ -110,7 +112,7 @@ impl Search {
             .filter(|probe| probe.stable && probe.completions as f64 >= 0.9 * FEWEST_REQUESTS)
             .map(|probe| probe.rate_per_s)
             .fold(plateau.about, f64::max);
-        let mild = self.config.within(MILD * tested);
+        let [mild, less_mild] = [MILD, LONG_MILD].map(|load| self.config.within(load * tested));
         let aim = rate.relative_half_width() / (0.9 * self.config.precision);
         let more = plateau.seconds * (aim * aim - 1.0).clamp(0.5, LONGER);
         if let Some(backlog) = plateau.backlog.filter(|_| plateau.mild) {
@@ -124,11 +126,12 @@ impl Search {
         if !plateau.mild || plateau.seconds < 0.99 * least.as_secs_f64() {
             // The pilot's own scatter is a guess: 300 requests where it is sharp, 600 where not.
             let sharp = rate.relative_half_width() <= self.config.precision;
-            let requests = if sharp { FEWEST_REQUESTS } else { FIRST_REQUESTS };
-            return (mild, least.max(self.window(rate.value, requests)));
+            let requests = if sharp { FEWEST_REQUESTS } else { PLATEAU_REQUESTS };
+            let window = least.max(self.window(rate.value, requests));
+            let long = window >= self.slowest() * LONG_TIMES;
+            return (if long { less_mild } else { mild }, window);
         }
         let long = more * rate.value >= LONG_REQUESTS;
-        let mild = if long { self.config.within(LONG_MILD * tested) } else { mild };
-        (mild, Duration::from_secs_f64(more).max(least))
+        (if long { less_mild } else { mild }, Duration::from_secs_f64(more).max(least))
     }
 }

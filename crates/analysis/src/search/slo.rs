@@ -1,7 +1,7 @@
 //! The search for the rate at which an SLO is just met.
 
 use super::{
-    CLIMB, FEWEST_REQUESTS, FIRST_REQUESTS, Goal, ProbeResult, Search, Step, Stopped, attainment,
+    CLIMB, EDGE_REQUESTS, FEWEST_REQUESTS, Goal, ProbeResult, Search, Step, Stopped, attainment,
     bracket,
 };
 
@@ -48,7 +48,7 @@ impl Search {
         };
         let about = (low * high).sqrt();
         if high > NARROW * low {
-            return self.probe(about, self.window(about, FIRST_REQUESTS), Some(0.1));
+            return self.probe(about, self.window(about, EDGE_REQUESTS), Some(0.1));
         }
         // Those long enough for the queue to have forgotten how it began.
         let near: Vec<&ProbeResult> = self

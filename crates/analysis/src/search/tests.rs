@@ -75,11 +75,11 @@ fn the_range_can_end_on_either_side() {
 
 #[test]
 fn a_budget_ends_the_search_and_says_which() {
-    let budget = Budget { time: Some(Duration::from_secs(20)), requests: None };
+    let budget = Budget { time: Some(Duration::from_secs(10)), requests: None };
     let config = SearchConfig { budget, ..SearchConfig::new(1.0, 1000.0) };
     let found = run(config.clone(), server(40.0, 1.0));
     assert_eq!(found.stopped, Stopped::Time);
-    assert!(found.time <= Duration::from_secs(20));
+    assert!(found.time <= Duration::from_secs(10));
     let budget = Budget { time: None, requests: Some(100) };
     let found = run(SearchConfig { budget, ..config }, server(40.0, 1.0));
     assert_eq!(found.stopped, Stopped::Requests);

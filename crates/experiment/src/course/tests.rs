@@ -21,6 +21,7 @@ fn calm(now: f64) -> Sight {
     let ended = ((now - 1.0).max(0.0) * 10.0) as u64;
     Sight {
         now: seconds(now),
+        seen_by: seconds(now),
         due,
         ended,
         ok: ended,

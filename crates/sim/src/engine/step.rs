@@ -16,6 +16,8 @@ pub struct Step {
     pub end: RunNanos,
     /// Requests scheduled in it, `running` of the step-time law.
     pub sequences: u32,
+    /// Those of them that computed their prompt, or what a preemption took from them.
+    pub prefilling: u32,
     /// Prompt and recomputed tokens it computed, `prefill-tokens` of the step-time law.
     pub prefill_tokens: u32,
     /// Requests that lost their blocks.
@@ -83,6 +85,7 @@ impl Step {
         self.start = start;
         self.end = start;
         self.sequences = 0;
+        self.prefilling = 0;
         self.prefill_tokens = 0;
         self.preempted = 0;
         self.admitted.clear();

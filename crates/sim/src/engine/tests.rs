@@ -241,7 +241,11 @@ proptest! {
             prop_assert!(step.tokens.len() <= step.sequences as usize);
             prop_assert_eq!(
                 step.end - step.start,
-                profile.step_time(step.sequences, step.prefill_tokens)
+                profile.step_time(
+                    step.sequences - step.prefilling,
+                    step.prefilling,
+                    step.prefill_tokens
+                )
             );
             for token in &step.tokens {
                 let count = &mut tokens[token.id.0 as usize];
