@@ -4,7 +4,8 @@
 //! (**warning**); fewer than 368 ended well, so the p99 is shown as not known (**note**). Stable points
 //! only. In `lowload` and `scenarios` a **note** at a closed loop: its latencies are those of whole requests,
 //! and their intervals say how sure so few are. Of an unstable point: the window is shorter than twice the
-//! median E2E, hardly any request waited, and tokens came at nine tenths of the asked rate or more (**error**).
+//! median E2E, hardly any request waited, and in its last quarter tokens came at four fifths of the asked rate or
+//! more (**error**).
 //! **Why.** Requests that straddle the window's ends dominate; quantiles of few samples are noise. A server
 //! that is still filling up completes less than arrives, overloaded or not: such a window shows neither that it
 //! does not keep up nor what it could complete.
@@ -16,6 +17,7 @@ use plimsoll_records::{Finding, FindingCode, PointEnd, Severity};
 use crate::quantile::rank;
 
 use super::{Evidence, finding};
+use crate::Window;
 
 /// How many p99 end-to-end times a window must hold.
 const SPANS: f64 = 5.0;
@@ -28,7 +30,11 @@ const HARDLY: f64 = 0.05;
 
 /// The share of the tokens that arrivals ask for that a server delivers which is not overloaded, as far as
 /// can be seen.
-const DELIVERED: f64 = 0.9;
+const DELIVERED: f64 = 0.8;
+
+/// The part of the window in which that is looked at, its last one in so many: there the server is
+/// nearest to full.
+const LAST: u32 = 4;
 
 /// Requests that a p90 with an interval needs, and a p99 (`quantile::interval_ranks`).
 const FOR_P90: u64 = 36;
@@ -104,11 +110,17 @@ fn still_filling(evidence: &Evidence<'_>) -> Option<Finding> {
     let e2e = median(evidence.ok().map(|row| crate::latency::e2e(row).as_secs_f64()).collect())?;
     let ttft = evidence.ok().filter_map(crate::latency::ttft);
     let ttft = median(ttft.map(|ttft| ttft.as_secs_f64()).collect())?;
+    if seconds >= FULL * e2e || ttft >= HARDLY * e2e {
+        return None;
+    }
     // A server of many slots is overloaded without anybody waiting for a turn; then tokens fall behind.
     let summary = evidence.summary;
-    let asked = summary.achieved_rate_per_s * summary.mean_output_tokens?;
-    let behind = summary.output_tokens_per_s.value < DELIVERED * asked;
-    if seconds >= FULL * e2e || ttft >= HARDLY * e2e || behind {
+    let (window, last) = (evidence.window, evidence.window.length() / LAST);
+    let late = Window { start: window.start + (window.length() - last), ..window };
+    let came = crate::tokens::delivered(evidence.rows).filter(|(at, _)| late.contains(*at));
+    let came = came.map(|(_, tokens)| tokens).sum::<f64>();
+    let asked = summary.achieved_rate_per_s * summary.mean_output_tokens? * last.as_secs_f64();
+    if came < DELIVERED * asked {
         return None;
     }
     Some(finding(
@@ -116,9 +128,9 @@ fn still_filling(evidence: &Evidence<'_>) -> Option<Finding> {
         Severity::Error,
         format!(
             "more came than left in a window of {seconds:.1} s, but a request takes {e2e:.2} s and waits {ttft:.2} s \
-             of it for its first token, and {:.0} % of the tokens asked for came: the server was still filling up, \
-             and may keep up or not",
-            100.0 * summary.output_tokens_per_s.value / asked
+             of it for its first token, and {:.0} % of the tokens asked for came in the last quarter: the server was \
+             still filling up, and may keep up or not",
+            100.0 * came / asked
         ),
         &[("window_s", seconds), ("e2e_p50_s", e2e), ("ttft_p50_s", ttft)],
         &format!(
@@ -194,6 +206,19 @@ mod tests {
         let mut probe = filling.clone();
         probe.point.probe = Some(super::super::fixture::probe_record(0));
         assert_eq!(probe.find(FindingCode::WindowShort), None);
+        // Where the last quarter of the window has too few tokens the server falls behind.
+        let mut behind = filling.clone();
+        let end = Window::of(&behind.point.phases).end;
+        for row in &mut behind.rows {
+            row.chunks.iter_mut().for_each(|chunk| {
+                if chunk.at + std::time::Duration::from_millis(2500) > end
+                    && row.intended.as_nanos() % 3 == 0
+                {
+                    chunk.at = end + std::time::Duration::from_secs(1);
+                }
+            });
+        }
+        assert_eq!(behind.find(FindingCode::WindowShort), None);
         let mut certain = filling;
         certain.point.ended = PointEnd::Overloaded;
         assert_eq!(certain.find(FindingCode::WindowShort), None);

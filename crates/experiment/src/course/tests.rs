@@ -238,6 +238,16 @@ fn a_window_of_requests_ends_with_them_and_a_little_later() {
 }
 
 #[test]
+fn a_window_of_requests_holds_all_that_was_counted_while_it_was_looked_at() {
+    let mut course = of_requests(1);
+    course.look(&one_at_a_time(2.6, false));
+    // One more than at 2.6 s, and the looker was kept waiting for 0.3 s in between.
+    let slow = Sight { seen_by: seconds(4.3), ..one_at_a_time(4.0, false) };
+    assert_eq!(course.look(&slow), Phase::Measure);
+    assert_eq!(course.window().end, seconds(4.3) + AHEAD);
+}
+
+#[test]
 fn a_window_of_requests_needs_none_that_ends_well() {
     let mut course = of_requests(2);
     for look in 1..240 {
