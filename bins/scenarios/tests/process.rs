@@ -29,7 +29,7 @@ scenario = [
 "#;
 
 /// The simulator's constants for that model, ms (docs/sim.md).
-const FRONT_END: f64 = 22.0;
+const FRONT_END: f64 = 19.0;
 const STEP: f64 = 26.2 + 0.0706 + 0.000_157;
 const PER_PROMPT_TOKEN: f64 = 0.160;
 const STEP_TOKENS: f64 = 2048.0;

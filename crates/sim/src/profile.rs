@@ -84,7 +84,7 @@ impl ModelProfile {
             step_per_sequence_squared: nanos(157),
             step_per_prefill_token: micros(160),
             mixed_step_per_decode: micros(130),
-            front_end: micros(22_000),
+            front_end: micros(19_000),
             max_model_len: 32_768,
             num_gpu_blocks: 2_990,
             template_tokens: 8,
