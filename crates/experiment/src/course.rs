@@ -27,9 +27,9 @@ pub(crate) struct Sight {
     /// A moment after its end: on a busy machine the one who looks is kept waiting in between, and all
     /// that it counted is before this one only.
     pub(crate) seen_by: RunNanos,
-    /// Arrivals due by now.
+    /// Arrivals due by `now`.
     pub(crate) due: u64,
-    /// Requests ended by now, however.
+    /// Requests ended by `seen_by`, however.
     pub(crate) ended: u64,
     /// Of those, ended well.
     pub(crate) ok: u64,

@@ -16,7 +16,8 @@ const RECENT: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Live {
     /// End of the measure window; [`RunNanos::MAX`] until it is known. Requests due before it are
-    /// waited for. It is set a whole window ahead, so nobody counts by an old one.
+    /// waited for. It is set a whole window ahead, or a little where the window ends with its
+    /// requests, so nobody counts by an old one.
     window_end: AtomicU64,
     starts: Vec<Starts>,
     /// What the writer thread has seen of ended requests. The writer thread and the coordinator

@@ -147,7 +147,7 @@ fn a_point_that_the_interrupt_cut_short_is_measured_again() {
 fn a_search_goes_on_from_its_probes() {
     let root = tempfile::tempdir().unwrap();
     let text = LADDER
-        .replace("rates = [20, 40]", "search = { requests = 4000, time = \"20s\" }")
+        .replace("rates = [20, 40]", "search = { from = 5, requests = 4000, time = \"20s\" }")
         .replace("repetitions = 2\norder = \"interleaved\"\n", "")
         .replace("warm-up = \"100ms\", measure = \"400ms\", ", "")
         .split("[factors]")

@@ -137,7 +137,7 @@ fn an_interrupted_search_says_what_it_had_found() {
     let folder = tempfile::tempdir().unwrap();
     let interrupt = Interrupt::new();
     // Rungs far below the capacity: it keeps up with both.
-    let matrix = QUEUE.replace("time =", "from = 4, time =");
+    let matrix = QUEUE.replace("time =", "from = 1, time =");
     let mut progress = Impatient(interrupt.clone(), 0);
     let result = measure(&matrix, folder.path(), &interrupt, &mut progress);
     assert_eq!(result.manifest.status, RunStatus::Interrupted);
@@ -154,7 +154,8 @@ fn an_interrupted_search_says_what_it_had_found() {
 #[test]
 fn a_server_that_refuses_voids_probes_and_ends_the_search() {
     let folder = tempfile::tempdir().unwrap();
-    // With room for one request, half of those that come at the rate of its service are refused.
+    // With room for one request, most of those that come at nine times the rate of its service are
+    // refused.
     let matrix = QUEUE
         .replace("max-num-seqs = 2", "max-num-seqs = 1, max-num-queued-reqs = 1")
         .replace("time =", "from = 25, time =");

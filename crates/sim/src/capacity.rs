@@ -12,10 +12,11 @@
 //! ```
 //!
 //! The least of the three binds. With r requests per step a step takes
-//! `T = a + b n + d n^2 + c r E[P] + e (n - r k) (1 - exp(-r k))`, so `X = r / T` requests per second,
-//! times data-parallel-size, divided by [`Settings::slow_down`]. The last term is a step in which
-//! some prefill beside those that decode; `1 - exp(-r k)` is how often that is so where requests end independently of each
-//! other (Poisson), and 1 where the token budget binds. Prompts are taken to be distinct: no prefix is ever found in the cache.
+//! `T = a + b n + d n^2 + c r E[P] + e (n m - r k)`, so `X = r / T` requests per second, times
+//! data-parallel-size, divided by [`Settings::slow_down`]. The last term is for steps in which some
+//! prefill beside those that decode: m is how often that is so, `1 - exp(-r k)` where requests end
+//! independently of each other (Poisson) and 1 where the token budget binds, and `n m - r k` the mean
+//! of those that decode then. Prompts are taken to be distinct: no prefix is ever found in the cache.
 
 use std::fmt;
 
@@ -120,7 +121,7 @@ pub fn capacity(
         + profile.step_per_sequence.as_secs_f64() * sequences
         + profile.step_per_sequence_squared.as_secs_f64() * sequences * sequences
         + profile.step_per_prefill_token.as_secs_f64() * per_step * input
-        + profile.mixed_step_per_decode.as_secs_f64() * (sequences - prefilling) * mixed;
+        + profile.mixed_step_per_decode.as_secs_f64() * (sequences * mixed - prefilling).max(0.0);
     let step = alone * settings.slow_down();
     let replicas = f64::from(settings.data_parallel_size);
     Ok(Capacity::new(per_step / step * replicas, output, sequences, step, binding))
@@ -252,6 +253,25 @@ mod tests {
             let pair = both(&settings, input, output);
             assert_eq!((pair.0.binding, pair.1.binding), (Binding::Slots, Binding::Slots));
             assert!(excess(&pair).abs() < 0.015, "{seqs} {input} {output}: {pair:?}");
+        }
+    }
+
+    /// Where all requests are alike they start and end together for ever; these are not.
+    #[test]
+    fn formula_and_engine_agree_where_mixed_steps_cost_more() {
+        let profile = ModelProfile::qwen3_14b();
+        let input = Lengths::Lognormal { mean: 128.0, cv: 0.5, max: 1024 };
+        let mix = LengthMix { input, output: Lengths::Uniform { min: 24, max: 40 } };
+        for seqs in [16, 64] {
+            let settings = Settings { max_num_seqs: seqs, ..Settings::default() };
+            let form = capacity(&profile, &settings, &mix).unwrap();
+            let run = overload_run(&profile, &settings, &mix, 1, 4_000).unwrap();
+            let off = form.requests_per_s.per_second() / run.requests_per_s.per_second() - 1.0;
+            assert!(off.abs() < 0.008, "{seqs}: {off}");
+            // Without the term it would be another capacity.
+            let plain = ModelProfile { mixed_step_per_decode: Span::default(), ..profile.clone() };
+            let plain = capacity(&plain, &settings, &mix).unwrap();
+            assert!(plain.requests_per_s.per_second() > 1.01 * form.requests_per_s.per_second());
         }
     }
 

@@ -145,7 +145,7 @@ impl ModelProfile {
         }
     }
 
-    /// How long a step takes in which `decoding` requests get a token and `prefilling` others compute
+    /// How long a step takes in which `decoding` requests decode and `prefilling` others compute
     /// `prefill_tokens` tokens.
     #[must_use]
     pub fn step_time(&self, decoding: u32, prefilling: u32, prefill_tokens: u32) -> Duration {

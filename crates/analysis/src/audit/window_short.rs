@@ -14,10 +14,10 @@
 
 use plimsoll_records::{Finding, FindingCode, PointEnd, Severity};
 
+use crate::Window;
 use crate::quantile::rank;
 
 use super::{Evidence, finding};
-use crate::Window;
 
 /// How many p99 end-to-end times a window must hold.
 const SPANS: f64 = 5.0;
@@ -28,8 +28,8 @@ const FULL: f64 = 2.0;
 /// The share of its time that a request waits for its first token where none waits for its turn.
 const HARDLY: f64 = 0.05;
 
-/// The share of the tokens that arrivals ask for that a server delivers which is not overloaded, as far as
-/// can be seen.
+/// The share of the tokens that arrivals ask for that a server delivers which is not overloaded, as far
+/// as can be seen: near its capacity it takes several requests' times to fill up, and is behind till then.
 const DELIVERED: f64 = 0.8;
 
 /// The part of the window in which that is looked at, its last one in so many: there the server is
@@ -128,7 +128,7 @@ fn still_filling(evidence: &Evidence<'_>) -> Option<Finding> {
         Severity::Error,
         format!(
             "more came than left in a window of {seconds:.1} s, but a request takes {e2e:.2} s and waits {ttft:.2} s \
-             of it for its first token, and {:.0} % of the tokens asked for came in the last quarter: the server was \
+             of it for its first token, and in the last quarter {:.0} % of the tokens asked for came: the server was \
              still filling up, and may keep up or not",
             100.0 * came / asked
         ),
@@ -210,13 +210,13 @@ mod tests {
         let mut behind = filling.clone();
         let end = Window::of(&behind.point.phases).end;
         for row in &mut behind.rows {
-            row.chunks.iter_mut().for_each(|chunk| {
+            for chunk in &mut row.chunks {
                 if chunk.at + std::time::Duration::from_millis(2500) > end
                     && row.intended.as_nanos() % 3 == 0
                 {
                     chunk.at = end + std::time::Duration::from_secs(1);
                 }
-            });
+            }
         }
         assert_eq!(behind.find(FindingCode::WindowShort), None);
         let mut certain = filling;

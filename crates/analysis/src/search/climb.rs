@@ -21,8 +21,8 @@ impl Search {
         };
         let highest = self.probes.iter().map(|probe| probe.rate_per_s).max_by(f64::total_cmp);
         let Some(highest) = highest else {
-            // Nothing is lost with a server that sustains no more than the range's lower end: a rung is
-            // a matter of a few requests.
+            // Little is lost with a server that sustains no more than the range's lower end: a rung
+            // takes no longer than any other.
             let first = self.config.within(CLIMB * CLIMB * self.config.from);
             return self.probe(first, self.window(first, requests), Some(0.1));
         };

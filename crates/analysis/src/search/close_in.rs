@@ -124,11 +124,12 @@ impl Search {
             return (offered, Duration::from_secs_f64(reached).max(self.config.shortest));
         }
         if !plateau.mild || plateau.seconds < 0.99 * least.as_secs_f64() {
-            // The pilot's own scatter is a guess: 300 requests where it is sharp, 600 where not.
+            // The pilot's own scatter is a guess: 300 requests where it is sharp, 400 where not.
             let sharp = rate.relative_half_width() <= self.config.precision;
             let requests = if sharp { FEWEST_REQUESTS } else { PLATEAU_REQUESTS };
             let window = least.max(self.window(rate.value, requests));
-            let long = window >= self.slowest() * LONG_TIMES;
+            let slowest = self.slowest();
+            let long = !slowest.is_zero() && window >= slowest * LONG_TIMES;
             return (if long { less_mild } else { mild }, window);
         }
         let long = more * rate.value >= LONG_REQUESTS;
