@@ -351,8 +351,17 @@ fn the_measured_capacity_is_the_computed_one() {
 
     let folder = tempfile::tempdir().unwrap();
     let file = matrix(folder.path(), &QUICK.replace("\"1200ms\"", "\"3s\""));
-    let output = saturation(folder.path()).arg(&file).args(["--json", "-q"]).output().unwrap();
-    let object: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let run = || -> Value {
+        let output = saturation(folder.path()).arg(&file).args(["--json", "-q"]).output().unwrap();
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    // A machine so busy that the overloaded point is voided is asked again.
+    let voided = |object: &Value| {
+        let findings = object["findings"].as_array().unwrap();
+        object["lower_bound"] == true && findings.iter().any(|it| it["severity"] == "error")
+    };
+    let mut runs = (0..5).map(|_| run());
+    let object = runs.find(|object| !voided(object)).expect("one of five runs is left standing");
     let measured = object["capacity_per_s"]["value"].as_f64().unwrap();
     // Far wider than what a quiet machine shows: this holds the arithmetic, not the precision.
     assert!((measured / truth - 1.0).abs() < 0.1, "measured {measured}, computed {truth}");
