@@ -55,12 +55,6 @@ fn is_by_law(found: &Value, law: f64) -> bool {
     law - 0.5 <= mean && mean <= law * 1.2 + 40.0
 }
 
-/// The same of a time from the first token on: that one may be late, too.
-fn is_about(found: &Value, law: f64) -> bool {
-    let mean = found["mean"].as_f64().unwrap();
-    law * 0.8 <= mean && mean <= law * 1.2 + 40.0
-}
-
 #[test]
 fn what_is_concluded_is_the_law_of_the_simulator() {
     let folder = tempfile::tempdir().unwrap();
@@ -73,6 +67,7 @@ fn what_is_concluded_is_the_law_of_the_simulator() {
         .map(|it| (it["name"].as_str().unwrap(), it["concurrency"].as_u64().unwrap()))
         .collect();
     assert_eq!(shape, [("short", 1), ("short", 2), ("long", 1)]);
+    let mut late_short = 0.0;
     for (case, tokens) in [(&cases[0], 500.0), (&cases[2], 3000.0_f64)] {
         assert_eq!(case["input_tokens"], tokens, "{case}");
         assert_eq!(case["output_tokens"], 8.0);
@@ -80,8 +75,16 @@ fn what_is_concluded_is_the_law_of_the_simulator() {
         let steps = (tokens / STEP_TOKENS).ceil();
         let engine = steps * STEP + PER_PROMPT_TOKEN * tokens;
         assert!(is_by_law(&case["service_ttft_ms"], FRONT_END + engine), "{case} {engine}");
-        assert!(is_about(&case["decode_ms"], 7.0 * STEP), "{case}");
-        assert!(is_about(&case["tpot_ms"], STEP), "{case}");
+        // A busy machine may be late with the first token, and what follows it is shorter by that.
+        let late = case["service_ttft_ms"]["mean"].as_f64().unwrap() - FRONT_END - engine;
+        let [decode, tpot] =
+            ["decode_ms", "tpot_ms"].map(|name| case[name]["mean"].as_f64().unwrap());
+        let law = 7.0 * STEP;
+        assert!(law - 0.5 - late <= decode && decode <= law * 1.2 + 40.0, "{case}");
+        assert!((tpot - decode / 7.0).abs() < 1e-3, "{case}");
+        if case["name"] == "short" {
+            late_short = late;
+        }
         assert!(is_by_law(&case["e2e_ms"], FRONT_END + engine + 7.0 * STEP), "{case}");
         // The server's own prefill has no front end in it.
         let own = case["prefill_server_ms"].as_f64().unwrap();
@@ -93,7 +96,8 @@ fn what_is_concluded_is_the_law_of_the_simulator() {
     // Two steps more than the shorter prompt, and its tokens.
     let law = PER_PROMPT_TOKEN + STEP / 2500.0;
     let marginal = found["prefill"]["per_token_ms"]["value"].as_f64().unwrap();
-    assert!((law - 0.02..law + 0.05).contains(&marginal), "{marginal} {law}");
+    let least = law - 0.01 - late_short.max(0.0) / 2500.0;
+    assert!((least..law + 0.05).contains(&marginal), "{marginal} {law}");
     assert_eq!(found["model"]["parameters_billions"], 14.0);
     let said: Vec<_> =
         found["conclusion"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
